@@ -1,0 +1,117 @@
+"""The interface of a compute target. Adding a kind: docs/design/adding-a-target.md."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from turnout.spec.runs import RunSpec
+from turnout.spec.targets import Capabilities, Observation, Problem
+
+Config = TypeVar("Config", bound=BaseModel)
+#: Names a run on its target. A short string, kept in the database; "<run id>.<attempt>".
+Handle = str
+#: Tells the person what is being done: "Sending 12 of 50 MB". Called often; keep it cheap.
+Progress = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """All that a target needs to start one attempt of a run."""
+
+    run_id: str
+    attempt: int
+    experiment: str
+    spec: RunSpec
+    #: Variables that the service adds (v1's AZUREML_* among them).
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def handle(self) -> Handle:
+        return f"{self.run_id}.{self.attempt}"
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A file that a run left behind. `name` is run-relative: "outputs/model.pkl"."""
+
+    name: str
+    size: int
+
+
+class Target(ABC, Generic[Config]):
+    """A place that runs scripts. All methods may be called again after a crash, at any time.
+
+    Every method raises `TargetError`; `retryable=True` means that the target cannot be reached
+    now and that nothing is known about its runs, which go on.
+    """
+
+    kind: ClassVar[str]
+    #: v1's `ComputeTarget.type`: "VirtualMachine" and so on.
+    v1_type: ClassVar[str]
+    config_model: ClassVar[type[BaseModel]]
+    capabilities: ClassVar[Capabilities]
+
+    def __init__(self, name: str, config: Config, resources: TargetResources) -> None:
+        self.name = name
+        self.config = config
+        self.resources = resources
+
+    @abstractmethod
+    async def check(self) -> Sequence[Problem]:
+        """Try everything that a run will need; empty when all is well. Never raises for a
+        target that is merely broken: that is a problem, with its fix."""
+
+    @abstractmethod
+    async def launch(self, ticket: Ticket, progress: Progress) -> Handle:
+        """Start the attempt, detached, and return its handle.
+
+        May be repeated: there is at most one process per (run, attempt). What the target lacks
+        (payload, snapshot, tools) is sent first; `progress` tells of it."""
+
+    @abstractmethod
+    async def observe(self, handles: Sequence[Handle]) -> dict[Handle, Observation]:
+        """Look at many runs at once. Each handle gets an answer; gone is an answer."""
+
+    @abstractmethod
+    async def read(self, handle: Handle, name: str, offset: int, limit: int) -> bytes:
+        """At most `limit` bytes of a public log name or "records" from `offset`; b"" at the end."""
+
+    @abstractmethod
+    async def files(self, handle: Handle) -> list[RunFile]:
+        """The files under `outputs/` and those uploaded, as they are now."""
+
+    @abstractmethod
+    async def fetch(
+        self, handle: Handle, names: Sequence[str], into: Path, progress: Progress
+    ) -> None:
+        """Copy the named files below `into`, each by rename, its content whole or not at all."""
+
+    @abstractmethod
+    async def stop(self, handle: Handle, grace_s: float) -> None:
+        """Ask politely, then kill the whole tree after `grace_s`. Nothing there is no error."""
+
+    @abstractmethod
+    async def forget(self, handle: Handle) -> None:
+        """Remove what the run left on the target. Only called when all was collected."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Let connections go; runs go on."""
+
+
+@dataclass(frozen=True)
+class TargetResources:
+    """What the service lends to a target."""
+
+    #: The service's home folder, owner-only.
+    home: Path
+    #: The content store that holds every snapshot: `turnout.payload.store.Store` root.
+    store: Path
+    #: Called with handles whose run folder changed, from the event loop. A hint, never the truth.
+    changed: Callable[[str, Sequence[Handle]], None]
