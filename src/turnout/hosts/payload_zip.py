@@ -1,0 +1,40 @@
+"""What travels, packed once: the payload room and the top-level names, as one small zip."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import turnout
+import turnout.payload
+
+#: Old enough for zip, the same everywhere: equal sources give equal bytes and one digest.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The zip's bytes and the first 16 hex digits of their SHA-256, its name on every host."""
+
+    data: bytes
+    digest: str
+
+
+@cache
+def payload() -> Payload:
+    """The payload of this installation."""
+    package = Path(str(turnout.__file__)).parent
+    sources = [package / "__init__.py", *sorted((package / "payload").glob("*.py"))]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+        for source in sources:
+            name = zipfile.ZipInfo(f"turnout/{source.relative_to(package).as_posix()}", EPOCH)
+            name.external_attr = 0o644 << 16
+            name.compress_type = zipfile.ZIP_DEFLATED
+            out.writestr(name, source.read_bytes())
+    data = buffer.getvalue()
+    return Payload(data, hashlib.sha256(data).hexdigest()[:16])

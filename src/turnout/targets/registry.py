@@ -1,0 +1,51 @@
+"""Which kinds of target there are: ours by import string, others by entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from turnout.spec.errors import UserError
+from turnout.spec.records import nearest
+from turnout.targets.base import Target
+
+KINDS = {
+    "local": "turnout.targets.local:LocalTarget",
+    "ssh": "turnout.targets.ssh:SSHTarget",
+}
+
+
+def kinds() -> dict[str, str]:
+    """Every known kind and where its class is."""
+    found = {e.name: e.value for e in entry_points(group="turnout.targets")}
+    return {**found, **KINDS}
+
+
+def kind(name: str) -> type[Target[Any]]:
+    """The class of a kind; imported now, not before."""
+    known = kinds()
+    if name not in known:
+        names = ", ".join(sorted(known))
+        raise UserError(f"There is no kind of target '{name}'{nearest(name, known)}. Kinds: {names}.")
+    module, _, attribute = known[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def config(kind_name: str, data: Mapping[str, Any]) -> BaseModel:
+    """The kind's own checked configuration; `UserError` names each bad field."""
+    model = kind(kind_name).config_model
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as e:
+        problems: list[str] = []
+        for error in e.errors(include_input=False, include_url=False):
+            name = ".".join(str(part) for part in error["loc"]) or "configuration"
+            hint = ""
+            if error["type"] == "extra_forbidden":
+                hint = nearest(name, model.model_fields)
+            problems.append(f"{name}: {error['msg'].removeprefix('Value error, ')}{hint}")
+        raise UserError(f"The {kind_name} target cannot be set up: {'; '.join(problems)}.") from None

@@ -1,0 +1,103 @@
+"""`ssh`: any Linux machine that SSH reaches and that has a Python. No root, no daemon there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from typing_extensions import Self
+
+from turnout.hosts import bootstrap
+from turnout.hosts.base import Host
+from turnout.hosts.ssh import SSHHost, SSHSettings
+from turnout.spec.secrets import Secret
+from turnout.spec.targets import Capabilities
+from turnout.targets.supervised import SupervisedTarget
+
+
+class SSHConfig(BaseModel):
+    """How to reach the machine. `address` and `username`, or `ssh_config_host`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    address: str = ""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    username: str = ""
+    password: Secret | None = None
+    #: The key file's content, not its path.
+    private_key: Secret | None = None
+    passphrase: Secret | None = None
+    #: A Host of ~/.ssh/config of the service's user.
+    ssh_config_host: str | None = None
+    #: "user@host:port" of a machine to go through.
+    jump: str | None = None
+    #: Use the SSH agent: True for $SSH_AUTH_SOCK of the service, or the socket's path.
+    agent: bool | str = False
+    #: The machine's public host key as one line; pinned.
+    host_key: str | None = None
+    jump_host_key: str | None = None
+    #: The Python that runs our side there; found when not given.
+    python: str | None = None
+    #: Where Turnout keeps its files there.
+    folder: str = "~/.turnout/host"
+
+    @field_validator("password", "private_key", "passphrase", mode="before")
+    @classmethod
+    def hide(cls, value: object) -> object:
+        return Secret(value) if isinstance(value, str) else value
+
+    @field_validator("address", "username", "jump", "folder", "python", "ssh_config_host")
+    @classmethod
+    def plain_word(cls, value: str | None) -> str | None:
+        if value and (value.startswith("-") or any(c in value for c in "\0\n\r")):
+            raise ValueError(f"{value!r} cannot be used here")
+        return value
+
+    @model_validator(mode="after")
+    def complete(self) -> Self:
+        if not self.ssh_config_host and not (self.address and self.username):
+            raise ValueError("give an address and a username, or ssh_config_host")
+        if self.passphrase and not self.private_key:
+            raise ValueError("a passphrase needs a private key")
+        return self
+
+
+class SSHTarget(SupervisedTarget[SSHConfig]):
+    """Run folders in the home of a user on another machine."""
+
+    kind: ClassVar[str] = "ssh"
+    v1_type: ClassVar[str] = "VirtualMachine"
+    config_model: ClassVar[type[BaseModel]] = SSHConfig
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        gpu=True, tuning=True, automl=True, pipelines=True
+    )
+
+    def make_host(self) -> Host:
+        return SSHHost(settings(self.config))
+
+    @property
+    def root(self) -> str:
+        return self.config.folder
+
+    @property
+    def pythons(self) -> Sequence[str]:
+        return (self.config.python,) if self.config.python else bootstrap.PYTHONS
+
+
+def settings(config: SSHConfig) -> SSHSettings:
+    """What the host needs of a target's configuration."""
+    return SSHSettings(
+        address=config.address,
+        port=config.port,
+        username=config.username,
+        password=config.password,
+        private_key=config.private_key,
+        passphrase=config.passphrase,
+        ssh_config_host=config.ssh_config_host,
+        jump=config.jump,
+        agent=bool(config.agent),
+        agent_path=config.agent if isinstance(config.agent, str) else None,
+        host_key=config.host_key,
+        jump_host_key=config.jump_host_key,
+    )
