@@ -1,0 +1,1 @@
+"""What travels to a target: standard library only, Python 3.8, light to import."""

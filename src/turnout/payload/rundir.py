@@ -1,0 +1,259 @@
+"""The files of a run folder and of a host's root: their names, how they are written and read.
+
+Contract: docs/design/run-folder.md. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Below a host's root.
+PAYLOAD = "payload"
+STORE = "store"
+TREES = "trees"
+TOOLS = "tools"
+ENVIRONMENTS = "environments"
+RUNS = "runs"
+TRASH = "trash"
+WATCH = "watch"
+
+# Below a run folder.
+TICKET = "ticket.json"
+LOCK = "lock"
+STATUS = "status.json"
+HEARTBEAT = "heartbeat"
+STOP = "stop"
+DRIVER_LOG = "driver.log"
+ENVIRONMENT_LOG = "environment.log"
+SUPERVISOR_LOG = "supervisor.log"
+RECORDS = "records.jsonl"
+FILES = "files"
+WORK = "work"
+OUTPUTS = "outputs"
+EXIT = "exit.json"
+#: Datagram socket of the supervisor: a byte sent here says that something in the folder grew.
+POKE_SOCKET = "poke.sock"
+#: What was laid out in `work/`, so that it can be recycled.
+TREE_RECORD = "tree.json"
+
+#: Public name of a log → its file.
+LOGS = {
+    "azureml-logs/20_image_build_log.txt": ENVIRONMENT_LOG,
+    "azureml-logs/60_control_log.txt": SUPERVISOR_LOG,
+    "azureml-logs/70_driver_log.txt": DRIVER_LOG,
+}
+#: Public name of the record file.
+RECORDS_NAME = "records"
+
+# Variables of the script's process.
+RUN_FOLDER_VARIABLE = "TURNOUT_RUN_FOLDER"
+RUN_ID_VARIABLE = "TURNOUT_RUN_ID"
+EXPERIMENT_VARIABLE = "TURNOUT_EXPERIMENT"
+
+HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def run_folder(root: str, handle: str) -> str:
+    """The folder of `handle`; ValueError when it is no handle."""
+    if not isinstance(handle, str) or not HANDLE.fullmatch(handle):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError("%r is not a run handle" % (handle,))
+    return os.path.join(root, RUNS, handle)
+
+
+def make_folder(path: str) -> str:
+    """Make `path` and what leads to it, for the owner only; return it."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return path
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Put `data` at `path` by rename: a reader sees the old content or the new, never a part."""
+    temporary = "%s.%d.%d.tmp" % (path, os.getpid(), time.monotonic_ns())
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            write_all(fd, data)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        remove_quietly(temporary)
+        raise
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte; `os.write` may take fewer."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def remove_quietly(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def write_json(path: str, value: object) -> None:
+    write_file(path, json.dumps(value, separators=(",", ":")).encode())
+
+
+def read_json(path: str) -> Any:
+    """The file's JSON, or None when there is none or it is damaged."""
+    try:
+        with open(path, "rb") as file:
+            return json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+
+
+def boot_id() -> str:
+    """Changes when the machine starts anew; "" where the system does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def log_path(folder: str, name: str) -> str | None:
+    """Path of a public log name or of "records"; None for every other name."""
+    if name == RECORDS_NAME:
+        return os.path.join(folder, RECORDS)
+    file = LOGS.get(name)
+    return None if file is None else os.path.join(folder, file)
+
+
+def read_complete_lines(path: str, offset: int, limit: int = 1 << 20) -> tuple[list[bytes], int]:
+    """Whole lines from `offset` (without their newline) and the offset behind them.
+
+    A torn last line is left for the next look. A line longer than `limit` is read whole.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return [], offset
+    try:
+        data = os.pread(fd, limit, offset)
+        while data and b"\n" not in data:
+            more = os.pread(fd, limit, offset + len(data))
+            if not more:
+                break
+            data += more
+    finally:
+        os.close(fd)
+    end = data.rfind(b"\n") + 1
+    return (data[: end - 1].split(b"\n") if end else []), offset + end
+
+
+# -- records -----------------------------------------------------------------------------------
+
+_records: dict[str, int] = {}
+_torn: set[str] = set()
+
+
+def append_record(run_folder: str, record: dict[str, Any]) -> None:
+    """Append one record to `records.jsonl` with one write, then poke.
+
+    Raises OSError (a full disk among them); what was half-written is then closed off by the next
+    append, so that it never spoils a later record.
+    """
+    line = json.dumps(record, separators=(",", ":"), allow_nan=True).encode() + b"\n"
+    fd = _records.get(run_folder)
+    if fd is None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        fd = _records[run_folder] = os.open(os.path.join(run_folder, RECORDS), flags, 0o600)
+    if run_folder in _torn:
+        line = b"\n" + line
+    if os.write(fd, line) != len(line):
+        _torn.add(run_folder)
+        raise OSError(28, "No space left for the run's records", run_folder)
+    _torn.discard(run_folder)
+    poke(run_folder)
+
+
+_pokers: dict[str, socket.socket] = {}
+
+
+def poke(run_folder: str) -> None:
+    """Say that something in `run_folder` grew. Never blocks, never raises.
+
+    The supervisor hears it and tells the agents, at most every 10 ms and never forgetting the
+    last: when its queue is full it has a poke to read anyway.
+    """
+    poker = _pokers.get(run_folder)
+    try:
+        if poker is None:
+            poker = connect_datagram(run_folder, POKE_SOCKET)
+            _pokers[run_folder] = poker
+        poker.send(b"p")
+    except OSError:
+        pass
+
+
+# -- datagrams ---------------------------------------------------------------------------------
+
+
+def connect_datagram(folder: str, name: str) -> socket.socket:
+    """A non-blocking datagram socket connected to `folder/name`, however long the path is."""
+    return _at(folder, name, bind=False)
+
+
+def bind_datagram(folder: str, name: str) -> socket.socket:
+    """A non-blocking datagram socket bound at `folder/name`, replacing what is there."""
+    remove_quietly(os.path.join(folder, name))
+    return _at(folder, name, bind=True)
+
+
+def _at(folder: str, name: str, bind: bool) -> socket.socket:
+    # sun_path holds 108 bytes: reach the folder through an open descriptor instead of its path.
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        path = "/proc/self/fd/%d/%s" % (fd, name)
+        if not os.path.isdir("/proc/self/fd"):
+            path = os.path.join(folder, name)
+        found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            found.setblocking(False)
+            found.bind(path) if bind else found.connect(path)
+        except BaseException:
+            found.close()
+            raise
+        return found
+    finally:
+        os.close(fd)
+
+
+def tell(root: str, handle: str) -> bool:
+    """Send `handle` to every listening agent; False when one could not take it now: try again.
+
+    Sockets whose agent is gone are removed.
+    """
+    watch = os.path.join(root, WATCH)
+    try:
+        names = os.listdir(watch)
+    except OSError:
+        return True
+    complete = True
+    for name in names:
+        try:
+            with connect_datagram(watch, name) as agent:
+                agent.send(handle.encode())
+        except (BlockingIOError, InterruptedError):
+            complete = False
+        except ConnectionRefusedError:
+            # Names are never used twice, so this is a dead agent's.
+            remove_quietly(os.path.join(watch, name))
+        except OSError:
+            continue
+    return complete
