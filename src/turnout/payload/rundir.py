@@ -5,6 +5,7 @@ Contract: docs/design/run-folder.md. Nothing here decides anything.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -98,10 +99,8 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def remove_quietly(path: str) -> None:
-    try:
+    with contextlib.suppress(OSError):
         os.unlink(path)
-    except OSError:
-        pass
 
 
 def write_json(path: str, value: object) -> None:
