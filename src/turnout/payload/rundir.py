@@ -98,7 +98,7 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def remove_quietly(path: str) -> None:
+def remove_quietly(path: str | bytes) -> None:
     with contextlib.suppress(OSError):
         os.unlink(path)
 
