@@ -44,6 +44,19 @@ class RunFile:
     size: int
 
 
+@dataclass(frozen=True)
+class Identity:
+    """Who a machine says it is, for a person to confirm before secrets are sent there."""
+
+    host_key: str
+    #: "SHA256:…", as `ssh-keygen -l` shows it.
+    fingerprint: str
+    #: The user has met this very key before (known_hosts), or it is pinned already.
+    known: bool
+    #: Fields of the configuration that pin it.
+    pinned: dict[str, str] = field(default_factory=dict[str, str])
+
+
 class Target(ABC, Generic[Config]):
     """A place that runs scripts. All methods may be called again after a crash, at any time.
 
@@ -61,6 +74,10 @@ class Target(ABC, Generic[Config]):
         self.name = name
         self.config = config
         self.resources = resources
+
+    async def identity(self) -> Identity | None:
+        """Who is there, found without sending a secret; None where nothing needs confirming."""
+        return None
 
     @abstractmethod
     async def check(self) -> Sequence[Problem]:

@@ -10,9 +10,10 @@ from typing_extensions import Self
 
 from turnout.hosts import bootstrap
 from turnout.hosts.base import Host
-from turnout.hosts.ssh import SSHHost, SSHSettings
+from turnout.hosts.ssh import SSHHost, SSHSettings, fetch_host_key
 from turnout.spec.secrets import Secret
 from turnout.spec.targets import Capabilities
+from turnout.targets.base import Identity
 from turnout.targets.supervised import SupervisedTarget
 
 
@@ -75,6 +76,13 @@ class SSHTarget(SupervisedTarget[SSHConfig]):
 
     def make_host(self) -> Host:
         return SSHHost(settings(self.config))
+
+    async def identity(self) -> Identity | None:
+        if self.config.host_key:
+            return None
+        found = await fetch_host_key(settings(self.config))
+        pinned = {"host_key": found.line}
+        return Identity(found.line, found.fingerprint, found.known, pinned)
 
     @property
     def root(self) -> str:

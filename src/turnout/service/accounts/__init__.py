@@ -1,0 +1,1 @@
+"""Who may ask: tokens, and the one place that lets a request in."""

@@ -1,0 +1,1 @@
+"""Snapshots: taken in by the bundle, given out again for a restore."""

@@ -1,0 +1,93 @@
+"""The web application: routes of all domains behind one gate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from turnout import __version__
+from turnout.service import db, state
+from turnout.service.accounts.gate import Gate
+from turnout.service.runs.routes import router as runs
+from turnout.service.settings import Settings
+from turnout.service.snapshots.routes import router as snapshots
+from turnout.service.state import Service, State
+from turnout.service.targets.routes import router as targets
+from turnout.spec.errors import TurnoutError
+
+general = APIRouter(tags=["service"])
+
+
+@general.get("/healthz")
+async def health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@general.get("/v1/workspace")
+async def workspace(service: Service) -> dict[str, Any]:
+    settings = service.settings
+    return {
+        "name": settings.workspace,
+        "version": __version__,
+        "home": str(settings.home),
+        "pid": os.getpid(),
+    }
+
+
+@general.post("/v1/shutdown", status_code=202)
+async def shutdown() -> dict[str, str]:
+    """Ends the service after the requests in flight. Runs go on."""
+    asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
+    return {"status": "ending"}
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application of one service. Its parts are in `app.state.turnout`."""
+    parts = state.build(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(db.migrate, settings.database_url)
+        await parts.loops.start()
+        yield
+        await parts.loops.aclose()
+        await parts.pool.aclose()
+        await parts.db.aclose()
+
+    app = FastAPI(
+        title="Turnout", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    app.state.turnout = parts
+    for router in (general, runs, targets, snapshots):
+        app.include_router(router)
+    app.add_exception_handler(TurnoutError, refused)
+    app.add_exception_handler(RequestValidationError, misunderstood)
+    app.add_middleware(Gate, state=parts)
+    return app
+
+
+def error(status: int, code: str, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status)
+
+
+async def refused(_: Request, e: Exception) -> JSONResponse:
+    assert isinstance(e, TurnoutError)
+    return error(e.status, e.code, e.message)
+
+
+async def misunderstood(_: Request, e: Exception) -> JSONResponse:
+    assert isinstance(e, RequestValidationError)
+    found = [f"{'.'.join(str(p) for p in x['loc'][1:])}: {x['msg']}" for x in e.errors()]
+    return error(422, "invalid", f"The request was not understood: {'; '.join(found)}.")
+
+
+def parts_of(app: FastAPI) -> State:
+    return app.state.turnout

@@ -1,0 +1,31 @@
+"""Alembic's entry: one synchronous connection, also for asynchronous drivers."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection, create_engine, make_url
+
+from turnout.service.db import Base
+from turnout.service.runs import tables as _runs  # noqa: F401
+from turnout.service.targets import tables as _targets  # noqa: F401
+
+PLAIN = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql"}
+
+
+def run(connection: Connection) -> None:
+    context.configure(
+        connection=connection, target_metadata=Base.metadata, render_as_batch=True
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def main() -> None:
+    url = make_url(context.config.get_main_option("sqlalchemy.url") or "")
+    engine = create_engine(url.set(drivername=PLAIN.get(url.drivername, url.drivername)))
+    with engine.connect() as connection:
+        run(connection)
+    engine.dispose()
+
+
+main()

@@ -1,0 +1,251 @@
+"""What may be done with runs: create, list, change, cancel. No HTTP here, no target either."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.service.db import Database, now
+from turnout.service.runs import records
+from turnout.service.runs.tables import ExperimentRow, RecordRow, RunRow
+from turnout.spec.errors import ConflictError, NotFoundError, UserError
+from turnout.spec.records import from_dict, to_dict
+from turnout.spec.runs import RunSpec, RunState, check_name
+
+SCRIPT_RUN = "azureml.scriptrun"
+INTERACTIVE_RUN = "sdk"
+LIST_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A request for a run."""
+
+    key: str
+    experiment: str
+    spec: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tags: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    display_name: str | None = None
+    interactive: bool = False
+    parent: str | None = None
+
+
+def checked_spec(new: NewRun) -> RunSpec | None:
+    """The spec of a script run, checked; None for an interactive run."""
+    check_name("an experiment", new.experiment)
+    if not 8 <= len(new.key) <= 128:
+        raise UserError("A run's key has 8 to 128 characters.")
+    if new.interactive:
+        return None
+    spec = from_dict(RunSpec, new.spec, "The run")
+    spec.check()
+    return spec
+
+
+async def create(db: Database, new: NewRun, spec: RunSpec | None) -> tuple[RunRow, bool]:
+    """(row, whether it is new). The same key gives the same run."""
+    at = now()
+    async with db.write() as session:
+        known = await session.scalar(select(RunRow).where(RunRow.key == new.key))
+        if known is not None:
+            return known, False
+        if new.parent is not None:
+            await find(session, new.parent)
+        exists = select(ExperimentRow.id).where(ExperimentRow.name == new.experiment)
+        if await session.scalar(exists) is None:
+            session.add(ExperimentRow(name=new.experiment, created_at=at))
+            await session.flush()
+        # v1's form: experiment, seconds, a random part. A child's id begins with its parent's.
+        stem = new.parent or f"{new.experiment}_{int(at.timestamp())}"
+        identity = f"{stem}_{secrets.token_hex(4)}"
+        state = RunState.RUNNING if spec is None else RunState.QUEUED
+        row = RunRow(
+            id=identity,
+            key=new.key,
+            experiment=new.experiment,
+            display_name=new.display_name or identity,
+            type=INTERACTIVE_RUN if spec is None else SCRIPT_RUN,
+            target="sdk" if spec is None else spec.target,
+            state=state.value,
+            message="",
+            spec={} if spec is None else to_dict(spec),
+            snapshot=None if spec is None else spec.snapshot,
+            tags=dict(new.tags),
+            properties=dict(new.properties),
+            parent=new.parent,
+            created_at=at,
+            started_at=at if spec is None else None,
+            warnings=[],
+            attempt=1,
+            records_offset=0,
+            version=1,
+        )
+        if spec is not None and spec.snapshot:
+            row.properties = {"ContentSnapshotId": spec.snapshot, **row.properties}
+        session.add(row)
+    return row, True
+
+
+async def find(session: AsyncSession, run: str) -> RunRow:
+    """The run by its whole id, or by a part that only one run has."""
+    row = await session.scalar(select(RunRow).where(RunRow.id == run))
+    if row is not None:
+        return row
+    if len(run) >= 4 and "%" not in run:
+        rows = (
+            await session.scalars(
+                select(RunRow).where(RunRow.id.contains(run, autoescape=True)).limit(2)
+            )
+        ).all()
+        if len(rows) == 1:
+            return rows[0]
+        if rows:
+            raise NotFoundError(f"Several runs have '{run}' in their id; give more of it.")
+    raise NotFoundError(f"There is no run '{run}'. `turnout run list` shows what there is.")
+
+
+async def get(db: Database, run: str) -> RunRow:
+    async with db.read() as session:
+        return await find(session, run)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which runs to list; empty fields do not restrict."""
+
+    experiment: str | None = None
+    state: str | None = None
+    tag: str | None = None
+    property: str | None = None
+    parent: str | None = None
+    type: str | None = None
+    include_children: bool = False
+    before: int | None = None
+    limit: int = 100
+
+
+async def list_runs(db: Database, wanted: Filter) -> list[RunRow]:
+    """Newest first."""
+    query: Select[tuple[RunRow]] = select(RunRow).order_by(RunRow.number.desc())
+    for column, value in (
+        (RunRow.experiment, wanted.experiment),
+        (RunRow.state, wanted.state),
+        (RunRow.parent, wanted.parent),
+        (RunRow.type, wanted.type),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.parent is None and not wanted.include_children:
+        query = query.where(RunRow.parent.is_(None))
+    for mapping, text in ((RunRow.tags, wanted.tag), (RunRow.properties, wanted.property)):
+        if text is not None:
+            name, has_value, value = text.partition("=")
+            if has_value:
+                query = query.where(mapping[name].as_string() == value)
+            else:
+                query = query.where(mapping[name].as_string().is_not(None))
+    if wanted.before is not None:
+        query = query.where(RunRow.number < wanted.before)
+    async with db.read() as session:
+        rows = await session.scalars(query.limit(max(1, min(wanted.limit, LIST_LIMIT))))
+        return list(rows)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Changes of a run that a person may make at any time."""
+
+    set_tags: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+    remove_tags: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    display_name: str | None = None
+
+
+async def change(db: Database, run: str, wanted: Change) -> RunRow:
+    async with db.write() as session:
+        row = await find(session, run)
+        for name, value in wanted.properties.items():
+            if row.properties.get(name, value) != value:
+                raise ConflictError(
+                    f"Property '{name}' of run {row.id} is '{row.properties[name]}' already; "
+                    "properties cannot be changed, tags can."
+                )
+        row.properties = {**row.properties, **wanted.properties}
+        tags = {k: v for k, v in row.tags.items() if k not in wanted.remove_tags}
+        row.tags = {**tags, **wanted.set_tags}
+        row.display_name = wanted.display_name or row.display_name
+        row.version += 1
+        return row
+
+
+async def request_cancel(db: Database, run: str) -> RunRow:
+    """Note the wish. The loops carry it out; a final run stays as it is."""
+    async with db.write() as session:
+        row = await find(session, run)
+        if RunState(row.state).is_final or row.cancel_requested_at is not None:
+            return row
+        row.cancel_requested_at = now()
+        row.version += 1
+        if row.type != SCRIPT_RUN:
+            row.state, row.ended_at = RunState.CANCELED.value, now()
+        return row
+
+
+async def add_records(db: Database, run: str, found: list[dict[str, Any]]) -> set[str]:
+    async with db.write() as session:
+        return await records.absorb(session, await find(session, run), found)
+
+
+async def metrics(db: Database, run: str, *, recursive: bool) -> dict[str, Any]:
+    """`{name: value}`, or by run id over the run and all below it."""
+    async with db.read() as session:
+        root = await find(session, run)
+        if not recursive:
+            return records.summarise(await logged(session, root.id))
+        found: dict[str, Any] = {}
+        todo = [root.id]
+        while todo:
+            identity = todo.pop()
+            found[identity] = records.summarise(await logged(session, identity))
+            todo += await session.scalars(select(RunRow.id).where(RunRow.parent == identity))
+        return found
+
+
+async def logged(session: AsyncSession, run: str) -> list[RecordRow]:
+    query = select(RecordRow).where(RecordRow.run == run).order_by(RecordRow.id)
+    return list(await session.scalars(query))
+
+
+async def active(db: Database) -> list[RunRow]:
+    """Script runs that are not over, and those whose target still holds their folder."""
+    final = [s.value for s in RunState if s.is_final]
+    query = select(RunRow).where(
+        RunRow.type == SCRIPT_RUN, RunRow.state.not_in(final) | RunRow.handle.is_not(None)
+    )
+    async with db.read() as session:
+        return list(await session.scalars(query))
+
+
+async def experiments(db: Database) -> list[dict[str, Any]]:
+    """All experiments with their number of top-level runs."""
+    count = (
+        select(RunRow.experiment, func.count().label("runs"))
+        .where(RunRow.parent.is_(None))
+        .group_by(RunRow.experiment)
+        .subquery()
+    )
+    query = select(ExperimentRow, count.c.runs).outerjoin(
+        count, count.c.experiment == ExperimentRow.name
+    )
+    async with db.read() as session:
+        rows = (await session.execute(query.order_by(ExperimentRow.name))).all()
+    return [
+        {"name": e.name, "created_at": e.created_at.isoformat(), "runs": runs or 0}
+        for e, runs in rows
+    ]

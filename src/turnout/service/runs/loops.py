@@ -1,0 +1,295 @@
+"""Brings the world nearer to the rows of runs: launches, follows, stops, collects, forgets.
+
+Nothing here is the truth. Everything in memory can be lost at any line and is found again from the
+rows at the next start; every effect on a target may happen twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from turnout.engine import lifecycle
+from turnout.engine.lifecycle import Act, Decision, RunError, RunFacts
+from turnout.service.db import Database
+from turnout.service.runs import logic
+from turnout.service.runs.collect import Collector, apply, change
+from turnout.service.runs.follower import Follower
+from turnout.service.runs.folders import RunFolders
+from turnout.service.runs.hub import Hub
+from turnout.service.runs.tables import RunRow
+from turnout.service.settings import Settings
+from turnout.service.targets.pool import TargetPool
+from turnout.spec.errors import TargetError, TurnoutError
+from turnout.spec.records import from_dict
+from turnout.spec.runs import RunSpec, RunState
+from turnout.spec.targets import Observation, ObservedState
+from turnout.targets.base import Ticket
+
+log = structlog.get_logger()
+#: Longest wait between two tries of something that a target refused for now.
+RETRY_LIMIT_S = 30.0
+#: Progress is written to the row at most this often.
+PROGRESS_EVERY_S = 0.25
+
+
+@dataclass
+class Work:
+    """What this process is doing for one run. Lost without harm."""
+
+    task: asyncio.Task[None]
+    #: A newer look that came while the task was busy.
+    next: Observation | None = None
+    stop_sent: bool = False
+
+
+class RunLoops:
+    """All background work for runs. `submitted`, `canceled` and `changed` are hints."""
+
+    def __init__(
+        self, db: Database, hub: Hub, pool: TargetPool, folders: RunFolders, settings: Settings
+    ) -> None:
+        self.db = db
+        self.hub = hub
+        self.pool = pool
+        self.settings = settings
+        self.collector = Collector(db, hub, folders)
+        self.followers: dict[str, Follower] = {}
+        self.launching: dict[str, asyncio.Task[None]] = {}
+        self.slots: dict[str, asyncio.Semaphore] = {}
+        self.work: dict[str, Work] = {}
+        self.stopped: set[str] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Take up every run where an earlier process left it."""
+        for row in await logic.active(self.db):
+            self.take_up(row)
+
+    def take_up(self, row: RunRow) -> None:
+        if row.handle is not None:
+            self.follower(row.target).follow(row.handle, row.id)
+        else:
+            self.submitted(row.id, row.target)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is active, so that the service must stay."""
+        return bool(self.launching or any(f.runs for f in self.followers.values()))
+
+    def submitted(self, run: str, target: str) -> None:
+        if run not in self.launching:
+            task = self.spawn(self.launch(run, target))
+            self.launching[run] = task
+            task.add_done_callback(lambda _: self.launching.pop(run, None))
+
+    async def canceled(self, row: RunRow) -> None:
+        """The wish to cancel is in the row; carry it out."""
+        self.hub.tell(row.id)
+        if row.handle is not None:
+            self.follower(row.target).hint([row.handle])
+        elif row.id in self.launching:
+            # Wakes a launch that waits for its slot or its target; one that is under way ends
+            # with a handle in the row, or is swept by `forget_unsure`.
+            self.launching[row.id].cancel()
+            await self.cancel_unlaunched(row.id)
+        else:
+            await self.cancel_unlaunched(row.id)
+
+    def changed(self, target: str, handles: Sequence[str]) -> None:
+        self.follower(target).hint(handles)
+
+    def follower(self, target: str) -> Follower:
+        found = self.followers.get(target)
+        if found is None:
+            found = Follower(target, self.pool, self.settings.tick_s, self.deliver, self.blame)
+            self.followers[target] = found
+            self.spawn(found.loop())
+        return found
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def aclose(self) -> None:
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    # Launch
+
+    async def launch(self, run: str, target: str) -> None:
+        slots = self.slots.setdefault(target, asyncio.Semaphore(self.settings.launches_at_once))
+        wait_s = 0.5
+        while True:
+            async with slots:
+                if await self.try_launch(run):
+                    return
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, RETRY_LIMIT_S)
+
+    async def try_launch(self, run: str) -> bool:
+        """Whether nothing is left to try."""
+        row = await logic.get(self.db, run)
+        decision = lifecycle.decide(facts(row), None)
+        if decision.act is not Act.LAUNCH:
+            return True
+        try:
+            target = await self.pool.get(row.target)
+            handle = await target.launch(ticket(row), self.progress(run))
+        except TargetError as e:
+            log.warning("launch failed", run=run, error=e.message)
+            if e.retryable:
+                await self.say(run, f"Waiting for {row.target}: {e.message} Trying again.")
+                return False
+            await self.finish(run, RunError("target", e.message))
+            return True
+        except TurnoutError as e:
+            await self.finish(run, RunError(e.code, e.message))
+            return True
+        except Exception as e:
+            log.exception("launch failed by a fault of the service", run=run)
+            await self.finish(run, RunError("internal", f"A fault of the service: {e!r}"))
+            return True
+        state = RunState.PREPARING
+        await change(self.db, run, handle=handle, state=state, message="")
+        self.hub.tell(run)
+        self.follower(row.target).follow(handle, run)
+        return True
+
+    def progress(self, run: str) -> Any:
+        last = 0.0
+
+        async def told(message: str) -> None:
+            nonlocal last
+            at = asyncio.get_running_loop().time()
+            if at - last >= PROGRESS_EVERY_S:
+                last = at
+                await self.say(run, message)
+
+        return told
+
+    async def say(self, run: str, message: str) -> None:
+        await change(self.db, run, message=message)
+        self.hub.tell(run)
+
+    async def finish(self, run: str, error: RunError) -> None:
+        await apply(self.db, run, Decision(Act.NONE, RunState.FAILED, error), None)
+        self.hub.tell(run)
+
+    async def cancel_unlaunched(self, run: str) -> None:
+        row = await logic.get(self.db, run)
+        decision = lifecycle.decide(facts(row), None)
+        if decision.state is not RunState.CANCELED:
+            return
+        # A launch may have got through although its answer did not: the handle is left in the
+        # row, so that the folder is looked for and removed when the target can be reached.
+        handle = f"{row.id}.{row.attempt}"
+        await apply(self.db, run, decision, None, handle=handle)
+        self.hub.tell(run)
+        self.follower(row.target).follow(handle, run)
+
+    # Follow
+
+    def deliver(self, run: str, seen: Observation) -> None:
+        """A look at a run; the newest waits while an older one is worked on."""
+        current = self.work.get(run)
+        if current is not None:
+            current.next = seen
+            return
+        self.work[run] = Work(self.spawn(self.advance(run, seen)))
+
+    async def advance(self, run: str, seen: Observation) -> None:
+        try:
+            latest: Observation | None = seen
+            while latest is not None:
+                await self.step(run, latest)
+                work = self.work[run]
+                latest, work.next = work.next, None
+        except TargetError as e:
+            if not e.retryable:
+                await self.finish(run, RunError("target", e.message))
+            await self.again(run)
+        except OSError as e:
+            await self.say(run, f"The service cannot keep what the run wrote: {e.strerror or e}.")
+            await self.again(run)
+        except Exception:
+            log.exception("a run could not be advanced", run=run)
+            await self.again(run)
+        finally:
+            self.work.pop(run, None)
+
+    async def again(self, run: str) -> None:
+        row = await logic.get(self.db, run)
+        if row.handle is not None:
+            self.follower(row.target).hint_later([row.handle])
+
+    async def step(self, run: str, seen: Observation) -> None:
+        """load → decide → act → apply, once."""
+        row = await logic.get(self.db, run)
+        if row.handle is None:
+            self.follower(row.target).leave(f"{row.id}.{row.attempt}")
+            return
+        if RunState(row.state).is_final:
+            await self.forget(row, seen)
+            return
+        decision = lifecycle.decide(facts(row, stop_sent=run in self.stopped), seen)
+        target = await self.pool.get(row.target)
+        if decision.act is Act.STOP:
+            spec = spec_of(row)
+            await target.stop(row.handle, spec.grace_s)
+            self.stopped.add(run)
+        if decision.act is Act.COLLECT:
+            await self.collector.finish(target, row, seen, decision, self.progress(run))
+            self.stopped.discard(run)
+            await self.forget(await logic.get(self.db, run), seen)
+        else:
+            await self.collector.follow(target, row, seen, decision)
+
+    async def forget(self, row: RunRow, seen: Observation) -> None:
+        """Everything is here: let the target forget the run."""
+        if row.handle is None:
+            return
+        target = await self.pool.get(row.target)
+        if seen.state in (ObservedState.PREPARING, ObservedState.RUNNING):
+            await target.stop(row.handle, 0)
+            self.follower(row.target).hint_later([row.handle])
+            return
+        await target.forget(row.handle)
+        await change(self.db, row.id, handle=None)
+        self.follower(row.target).leave(row.handle)
+
+    async def blame(self, runs: Sequence[str], message: str) -> None:
+        """The target cannot be reached: say so on its runs."""
+        for run in runs:
+            await self.say(run, message)
+
+
+def facts(row: RunRow, *, stop_sent: bool = False) -> RunFacts:
+    return RunFacts(
+        state=RunState(row.state),
+        launched=row.handle is not None,
+        cancel_requested=row.cancel_requested_at is not None,
+        stop_sent=stop_sent,
+    )
+
+
+def spec_of(row: RunRow) -> RunSpec:
+    return from_dict(RunSpec, row.spec, f"Run {row.id}")
+
+
+def ticket(row: RunRow) -> Ticket:
+    return Ticket(
+        run_id=row.id,
+        attempt=row.attempt,
+        experiment=row.experiment,
+        spec=spec_of(row),
+        # v1's variables that scripts read (facts: `Run.get_context()` of v1 looks at them).
+        variables={"AZUREML_RUN_ID": row.id, "AZUREML_ARM_PROJECT_NAME": row.experiment},
+    )

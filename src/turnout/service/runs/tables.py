@@ -1,0 +1,71 @@
+"""Rows of experiments, runs and what runs logged."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from turnout.service.db import Base
+
+
+class ExperimentRow(Base):
+    __tablename__ = "experiments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+
+
+class RunRow(Base):
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_state", "state"),
+        Index("ix_runs_experiment", "experiment", "number"),
+        Index("ix_runs_parent", "parent"),
+    )
+
+    #: Counts all runs of the service; also the order of lists.
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    #: Made by the client; makes a repeated submit harmless.
+    key: Mapped[str] = mapped_column(unique=True)
+    experiment: Mapped[str] = mapped_column(ForeignKey("experiments.name"))
+    display_name: Mapped[str]
+    type: Mapped[str]
+    target: Mapped[str]
+    state: Mapped[str]
+    message: Mapped[str] = mapped_column(default="")
+    spec: Mapped[dict[str, Any]]
+    snapshot: Mapped[str | None]
+    tags: Mapped[dict[str, str | None]]
+    properties: Mapped[dict[str, str]]
+    parent: Mapped[str | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    attempt: Mapped[int] = mapped_column(default=1)
+    #: What the target calls the attempt; None before the launch and after it was forgotten.
+    handle: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    warnings: Mapped[list[str]]
+    #: Bytes of the record file that are in the database: moves in the same transaction.
+    records_offset: Mapped[int] = mapped_column(default=0)
+    #: Raised by every write; a guarded apply names the one that it read.
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class RecordRow(Base):
+    """One logged value: metric, list, row, table, image or schema, as in the run folder."""
+
+    __tablename__ = "records"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    run: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+    value: Mapped[dict[str, Any]]
+    at: Mapped[datetime]

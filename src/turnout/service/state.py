@@ -1,0 +1,73 @@
+"""What a running service consists of, made once and handed to the routes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from turnout.payload.store import Store
+from turnout.service.accounts import vault
+from turnout.service.accounts.vault import Vault
+from turnout.service.db import Database
+from turnout.service.runs.folders import RunFolders
+from turnout.service.runs.hub import Hub
+from turnout.service.runs.loops import RunLoops
+from turnout.service.settings import Settings
+from turnout.service.targets.pool import TargetPool
+from turnout.targets.base import TargetResources
+
+
+@dataclass
+class Activity:
+    """When somebody last asked for something, to know when the embedded service may end."""
+
+    requests: int = 0
+    last: float = field(default_factory=time.monotonic)
+
+    def clock(self) -> float:
+        """Seconds that only go forward."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True)
+class State:
+    """The parts of one service."""
+
+    settings: Settings
+    token: str
+    db: Database
+    hub: Hub
+    folders: RunFolders
+    store: Store
+    pool: TargetPool
+    loops: RunLoops
+    activity: Activity
+
+
+def build(settings: Settings) -> State:
+    """Make the parts; nothing runs yet."""
+    home = settings.home
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    db = Database(settings.database_url)
+    hub = Hub()
+    folders = RunFolders(home)
+    store = Store(str(home / "store"))
+    loops: RunLoops
+    resources = TargetResources(
+        home, home / "store", changed=lambda target, handles: loops.changed(target, handles)
+    )
+    pool = TargetPool(db, Vault(home), resources)
+    loops = RunLoops(db, hub, pool, folders, settings)
+    return State(
+        settings, vault.token(home), db, hub, folders, store, pool, loops, Activity()
+    )
+
+
+def current(request: Request) -> State:
+    return request.app.state.turnout
+
+
+Service = Annotated[State, Depends(current)]

@@ -1,0 +1,164 @@
+"""Attach, check, list and detach targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+
+from turnout.service.db import Database, now
+from turnout.service.runs.tables import RunRow
+from turnout.service.targets.pool import BUILT_IN, TargetPool, capabilities, split_secrets
+from turnout.service.targets.tables import TargetRow
+from turnout.spec.errors import ConflictError, NotFoundError, TargetError
+from turnout.spec.runs import RunState, check_name
+from turnout.spec.targets import Problem, ProvisioningState
+from turnout.targets import registry
+from turnout.targets.base import Identity
+
+
+@dataclass(frozen=True)
+class NewTarget:
+    """A request to attach."""
+
+    name: str
+    kind: str
+    config: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    description: str = ""
+
+
+async def identity(pool: TargetPool, kind: str, config: Mapping[str, Any]) -> Identity | None:
+    """What a person should confirm before secrets are sent there. Nothing is stored."""
+    target = pool.build("new", kind, config)
+    try:
+        return await target.identity()
+    finally:
+        await target.aclose()
+
+
+async def attach(db: Database, pool: TargetPool, new: NewTarget) -> dict[str, Any]:
+    """Check, then keep: `Succeeded`, or `Failed` with the reasons. A target of the same name and
+    kind is replaced; runs that go on there are found again by the new configuration."""
+    check_name("a target", new.name)
+    if new.name in BUILT_IN:
+        raise ConflictError(f"'{new.name}' is there in every workspace; choose another name.")
+    config = registry.config(new.kind, new.config)
+    async with db.read() as session:
+        known = await session.scalar(select(TargetRow).where(TargetRow.name == new.name))
+    if known is not None and known.kind != new.kind:
+        raise ConflictError(
+            f"Target '{new.name}' is of kind {known.kind}. Detach it first, or choose another name."
+        )
+    values, secret = split_secrets(config)
+    target = pool.build(new.name, new.kind, {**values, **secret})
+    try:
+        problems: Sequence[Problem]
+        try:
+            seen = await target.identity()
+            problems = ()
+        except TargetError as e:
+            seen, problems = None, [Problem("unreachable" if e.retryable else "refused", e.message)]
+        if seen is not None:
+            values = {**values, **seen.pinned}
+            await target.aclose()
+            target = pool.build(new.name, new.kind, {**values, **secret})
+        problems = problems or await target.check()
+    finally:
+        await target.aclose()
+    async with db.write() as session:
+        row = await session.scalar(select(TargetRow).where(TargetRow.name == new.name))
+        if row is None:
+            row = TargetRow(name=new.name, kind=new.kind, created_at=now())
+            session.add(row)
+        row.config, row.secrets = values, pool.vault.seal(secret)
+        row.tags, row.description = dict(new.tags), new.description
+        note(row, problems)
+    await pool.drop(new.name)
+    return view(row)
+
+
+def note(row: TargetRow, problems: Sequence[Problem]) -> None:
+    state = ProvisioningState.FAILED if problems else ProvisioningState.SUCCEEDED
+    row.provisioning_state = state.value
+    row.provisioning_errors = {
+        "errors": [{"code": p.code, "message": p.message, "fix": p.fix} for p in problems]
+    }
+    row.modified_at = now()
+
+
+async def check(db: Database, pool: TargetPool, name: str) -> dict[str, Any]:
+    target = await pool.get(name)
+    problems = await target.check()
+    if name in BUILT_IN:
+        return built_in(name, problems)
+    async with db.write() as session:
+        row = await session.scalar(select(TargetRow).where(TargetRow.name == name))
+        if row is None:
+            raise NotFoundError(f"There is no target '{name}'.")
+        note(row, problems)
+    return view(row)
+
+
+async def detach(db: Database, pool: TargetPool, name: str) -> None:
+    if name in BUILT_IN:
+        raise ConflictError(f"'{name}' cannot be detached.")
+    final = [s.value for s in RunState if s.is_final]
+    async with db.write() as session:
+        row = await session.scalar(select(TargetRow).where(TargetRow.name == name))
+        if row is None:
+            raise NotFoundError(f"There is no target '{name}'.")
+        query = select(func.count()).where(RunRow.target == name, RunRow.state.not_in(final))
+        active = await session.scalar(query)
+        if active:
+            raise ConflictError(
+                f"{active} runs are active on '{name}'. Wait for them or cancel them first."
+            )
+        await session.delete(row)
+    await pool.drop(name)
+
+
+async def get(db: Database, pool: TargetPool, name: str) -> dict[str, Any]:
+    if name in BUILT_IN:
+        return built_in(name, ())
+    await pool.configuration(name)
+    async with db.read() as session:
+        row = await session.scalar(select(TargetRow).where(TargetRow.name == name))
+    if row is None:
+        raise NotFoundError(f"There is no target '{name}'.")
+    return view(row)
+
+
+async def list_targets(db: Database) -> list[dict[str, Any]]:
+    async with db.read() as session:
+        rows = await session.scalars(select(TargetRow).order_by(TargetRow.name))
+        return [*(built_in(name, ()) for name in BUILT_IN), *(view(row) for row in rows)]
+
+
+def built_in(name: str, problems: Sequence[Problem]) -> dict[str, Any]:
+    row = TargetRow(
+        id=0, name=name, kind=BUILT_IN[name], config={}, tags={}, description="",
+        created_at=now(),
+    )
+    note(row, problems)
+    return {**view(row), "created_at": None, "modified_at": None}
+
+
+def view(row: TargetRow) -> dict[str, Any]:
+    """What the outside sees: never a secret, only the names of those that are set."""
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "kind": row.kind,
+        "type": registry.kind(row.kind).v1_type,
+        "config": row.config,
+        "provisioning_state": row.provisioning_state,
+        "provisioning_errors": row.provisioning_errors.get("errors", []),
+        "created_at": row.created_at.isoformat(),
+        "modified_at": row.modified_at.isoformat(),
+        "tags": row.tags,
+        "description": row.description,
+        "capabilities": capabilities(row.kind),
+    }

@@ -1,0 +1,90 @@
+"""Live target objects, one per target, made from their rows when first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from turnout.service.accounts.vault import Vault
+from turnout.service.db import Database
+from turnout.service.targets.tables import TargetRow
+from turnout.spec.errors import NotFoundError
+from turnout.spec.records import nearest
+from turnout.spec.secrets import Secret
+from turnout.targets import registry
+from turnout.targets.base import Target, TargetResources
+
+#: Targets that every workspace has: name and kind.
+BUILT_IN = {"local": "local"}
+
+
+class TargetPool:
+    """Gives the live `Target` of a name; `drop` it when its row changed."""
+
+    def __init__(self, db: Database, vault: Vault, resources: TargetResources) -> None:
+        self.db = db
+        self.vault = vault
+        self.resources = resources
+        self.live: dict[str, Target[Any]] = {}
+        self.making = asyncio.Lock()
+
+    async def get(self, name: str) -> Target[Any]:
+        """Raises `NotFoundError` for a name that nobody attached."""
+        found = self.live.get(name)
+        if found is not None:
+            return found
+        async with self.making:
+            if name not in self.live:
+                kind, config = await self.configuration(name)
+                self.live[name] = self.build(name, kind, config)
+            return self.live[name]
+
+    def build(self, name: str, kind: str, config: Mapping[str, Any]) -> Target[Any]:
+        """A target object that is not kept, to try a configuration."""
+        return registry.kind(kind)(name, registry.config(kind, config), self.resources)
+
+    async def configuration(self, name: str) -> tuple[str, dict[str, Any]]:
+        if name in BUILT_IN:
+            return BUILT_IN[name], {}
+        async with self.db.read() as session:
+            row = await session.scalar(select(TargetRow).where(TargetRow.name == name))
+            if row is None:
+                known = [*BUILT_IN, *await session.scalars(select(TargetRow.name))]
+                raise NotFoundError(
+                    f"There is no target '{name}'{nearest(name, known)}. Known targets: "
+                    f"{', '.join(sorted(known))}. Attach one with `turnout target attach`."
+                )
+            return row.kind, {**row.config, **self.vault.open(row.secrets)}
+
+    async def drop(self, name: str) -> None:
+        found = self.live.pop(name, None)
+        if found is not None:
+            await found.aclose()
+
+    async def aclose(self) -> None:
+        for name in list(self.live):
+            await self.drop(name)
+
+
+def split_secrets(config: BaseModel) -> tuple[dict[str, Any], dict[str, str]]:
+    """(what may be shown and stored plainly, what is encrypted)."""
+    plain: dict[str, Any] = {}
+    secret: dict[str, str] = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, Secret):
+            secret[name] = value.reveal()
+        elif value is not None:
+            plain[name] = value
+    json.dumps(plain)
+    return plain, secret
+
+
+def capabilities(kind: str) -> dict[str, bool]:
+    return dataclasses.asdict(registry.kind(kind).capabilities)

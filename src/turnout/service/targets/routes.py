@@ -1,0 +1,63 @@
+"""HTTP of targets. No logic here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from turnout.service.state import Service
+from turnout.service.targets import logic
+
+router = APIRouter(prefix="/v1/targets", tags=["targets"])
+View = dict[str, Any]
+
+
+class IdentityBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = "ssh"
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class TargetBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    kind: str
+    config: dict[str, Any] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+    description: str = ""
+
+
+@router.post("/host-key")
+async def host_key(body: IdentityBody, service: Service) -> View:
+    seen = await logic.identity(service.pool, body.kind, body.config)
+    return {} if seen is None else asdict(seen)
+
+
+@router.post("", status_code=201)
+async def attach(body: TargetBody, service: Service) -> View:
+    return await logic.attach(service.db, service.pool, logic.NewTarget(**body.model_dump()))
+
+
+@router.get("")
+async def list_targets(service: Service) -> View:
+    return {"targets": await logic.list_targets(service.db)}
+
+
+@router.get("/{name}")
+async def get(name: str, service: Service) -> View:
+    return await logic.get(service.db, service.pool, name)
+
+
+@router.post("/{name}/check")
+async def check(name: str, service: Service) -> View:
+    return await logic.check(service.db, service.pool, name)
+
+
+@router.delete("/{name}", status_code=204)
+async def detach(name: str, service: Service) -> None:
+    await logic.detach(service.db, service.pool, name)
