@@ -1,0 +1,101 @@
+"""Environment kinds turn what a person asked for into a recipe: data that a supervisor follows.
+
+The recipe's meaning is fixed in docs/design/run-folder.md.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.spec.environments import EnvironmentSpec
+
+#: Variables that decide which packages a build gets. Others of uv's may hold tokens and stay out.
+PASSED_ON = (
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
+    *("UV_INDEX_STRATEGY", "UV_NO_INDEX", "UV_PYTHON_DOWNLOADS", "UV_PYTHON_INSTALL_MIRROR"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a build."""
+
+    #: What is being done, for a person: "Installing 3 packages".
+    message: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"message": self.message, "argv": list(self.argv), "env": dict(self.env)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an environment is made and used. `{prefix}`, `{files}`, `{TOOL}` are filled in there."""
+
+    #: Names the built environment; None: nothing to build.
+    key: str | None
+    label: str
+    argv_prefix: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Put before `PATH`.
+    path: tuple[str, ...] = ()
+    #: Programs that the steps need: `environments.tools.tool` has them.
+    tools: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    steps: tuple[Step, ...] = ()
+
+    def to_dict(self, digests: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The form that goes into `ticket.json`; `digests` has the tools' digests by name."""
+        return {
+            "key": self.key,
+            "label": self.label,
+            "tools": {name: (digests or {}).get(name, "") for name in self.tools},
+            "files": dict(self.files),
+            "steps": [step.to_dict() for step in self.steps],
+            "activation": {
+                "argv_prefix": list(self.argv_prefix),
+                "env": dict(self.env),
+                "path": list(self.path),
+            },
+        }
+
+
+@dataclass(frozen=True)
+class EnvironmentSettings:
+    """Where packages come from. Empty: what the target's own uv and pip settings say."""
+
+    index_url: str = ""
+    extra_index_urls: tuple[str, ...] = ()
+    #: Folders or pages with wheels.
+    find_links: tuple[str, ...] = ()
+    #: More variables for the build: UV_*, SSL_CERT_FILE.
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> EnvironmentSettings:
+        """What this process's variables say to pip and uv. For builds on this machine only."""
+        env = os.environ if environ is None else environ
+        variables = {name: env[name] for name in PASSED_ON if env.get(name)}
+        return cls(
+            index_url=env.get("PIP_INDEX_URL", ""),
+            extra_index_urls=tuple(env.get("PIP_EXTRA_INDEX_URL", "").split()),
+            find_links=tuple(env.get("PIP_FIND_LINKS", "").split()),
+            variables=variables,
+        )
+
+
+class EnvironmentKind(ABC):
+    """Makes recipes for one kind of environment."""
+
+    @abstractmethod
+    def recipe(self, spec: EnvironmentSpec, settings: EnvironmentSettings) -> Recipe:
+        """The recipe for `spec`. Decides without I/O, so that the same input gives the same key.
+
+        Raises `EnvironmentSpecError` for what this kind cannot make.
+        """

@@ -1,0 +1,98 @@
+"""Runs uv with the package sources that pip would use on this machine.
+
+Travels with a recipe and runs there on the environment's own Python (3.8 or later), so it has the
+standard library only. `python pip_rules.py UV pip install …` becomes uv, with variables made of
+pip's configuration files and of `PIP_*`. What uv is told itself (`UV_*`, `uv.toml`) is left alone.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+#: pip's option and what uv calls it. Lists are separated by spaces, find-links by commas.
+OPTIONS = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "trusted-host": "UV_INSECURE_HOST",
+    "no-index": "UV_NO_INDEX",
+    "cert": "SSL_CERT_FILE",
+}
+UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
+
+
+def config_files(environ: Mapping[str, str]) -> list[str]:
+    """pip's configuration files on Linux, the strongest last."""
+    home = environ.get("HOME", "")
+    config = environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    named = environ.get("PIP_CONFIG_FILE", "")
+    if named == os.devnull:
+        return []
+    return [
+        *(f"{d}/pip/pip.conf" for d in reversed(xdg_folders(environ))),
+        "/etc/pip.conf",
+        f"{home}/.pip/pip.conf",
+        f"{config}/pip/pip.conf",
+        *([named] if named else []),
+    ]
+
+
+def xdg_folders(environ: Mapping[str, str]) -> list[str]:
+    return [d for d in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if d]
+
+
+def pip_options(environ: Mapping[str, str]) -> dict[str, str]:
+    """What pip's files and variables say, by option name."""
+    options: dict[str, str] = {}
+    for file in config_files(environ):
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(file, encoding="utf-8")
+        except (configparser.Error, OSError, UnicodeError) as e:
+            sys.stderr.write(f"pip's configuration {file} is left out: {e}\n")
+            continue
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                options.update(parser.items(section))
+    for name in OPTIONS:
+        value = environ.get("PIP_" + name.upper().replace("-", "_"))
+        if value:
+            options[name] = value
+    return {name: value for name, value in options.items() if name in OPTIONS and value.strip()}
+
+
+def uv_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make uv use pip's package sources."""
+    options = pip_options(environ)
+    own = any(environ.get(name) for name in UV_INDEXES) or has_uv_config(environ)
+    found: dict[str, str] = {}
+    for name, value in options.items():
+        target = OPTIONS[name]
+        if environ.get(target) or (own and target in UV_INDEXES):
+            continue
+        if name == "no-index":
+            if value.strip().lower() in ("1", "true", "yes", "on"):
+                found[target] = "1"
+        elif name == "find-links":
+            found[target] = ",".join(value.split())
+        else:
+            found[target] = " ".join(value.split())
+    if "UV_INDEX" in found and not environ.get("UV_INDEX_STRATEGY"):
+        # pip takes the best version of all its indexes, uv the first index that has the name.
+        found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    return found
+
+
+def has_uv_config(environ: Mapping[str, str]) -> bool:
+    home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '')}/.config"
+    files = [f"{d}/uv/uv.toml" for d in [home, *xdg_folders(environ)]]
+    return any(Path(file).exists() for file in [*files, "/etc/uv/uv.toml"])
+
+
+if __name__ == "__main__":
+    os.environ.update(uv_variables(os.environ))
+    os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606 - becomes uv; a shell has no part in it
