@@ -1,0 +1,1 @@
+"""Measurements against plain Python and the peers: `make bench`."""
