@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 
 try:
     import ctypes
 
-    LIBC = ctypes.CDLL(None)
+    libc = ctypes.CDLL(None)
 except (ImportError, OSError):  # A Python built without it: orphans are then not adopted.
-    LIBC = None
+    libc = None
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+#: Not named by the Pythons before 3.10.
+F_SETPIPE_SZ = 1031
+PIPE_SIZE = 256 << 10
 
 
 class StartError(Exception):
@@ -23,13 +27,21 @@ class StartError(Exception):
 
 def control(option: int, value: int) -> None:
     """`prctl`, where there is one."""
-    if LIBC is not None and hasattr(LIBC, "prctl"):
-        LIBC.prctl(option, value, 0, 0, 0)
+    if libc is not None and hasattr(libc, "prctl"):
+        libc.prctl(option, value, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies."""
     control(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def widen_pipe(fd: int) -> None:
+    """Fewer switches between a script that prints much and its reader; not needed to work."""
+    try:
+        fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE)
+    except OSError:
+        return
 
 
 def find_program(name: str, path: str, cwd: str) -> str:
@@ -56,9 +68,7 @@ def find_program(name: str, path: str, cwd: str) -> str:
     raise StartError("There is no program '%s' on the PATH." % name)
 
 
-def spawn(
-    argv: list[str], env: dict[str, str], cwd: str, output: int, close: list[int] | None = None
-) -> int:
+def spawn(argv: list[str], env: dict[str, str], cwd: str, output: int) -> int:
     """Start `argv` in a session of its own; its output goes to `output`, it dies with us.
 
     Returns the pid once the program runs; raises StartError when it cannot.
@@ -115,7 +125,7 @@ def become(
     os.dup2(output, 1)
     os.dup2(output, 2)
     encoded = {os.fsencode(k): os.fsencode(v) for k, v in env.items()}
-    os.execve(program, [os.fsencode(a) for a in argv], encoded)
+    os.execve(program, [os.fsencode(a) for a in argv], encoded)  # noqa: S606
 
 
 def why_not(name: str, program: str, code: int) -> str:

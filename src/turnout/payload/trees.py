@@ -18,6 +18,7 @@ from turnout.payload.store import Store, failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 KEPT_PER_SNAPSHOT = 2
@@ -34,11 +35,20 @@ RECORD = rundir.TREE_RECORD
 PARTIAL = "partial"
 
 
-def lay_out(store: Store, digest: str, into: str, record: str, trees: str) -> None:
+def lay_out(
+    store: Store,
+    digest: str,
+    into: str,
+    record: str,
+    trees: str,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
     """Make `into` (which must not exist) hold the snapshot, and write its `record`.
 
-    Raises `StoreError`; what is half-made then is for the caller to remove.
+    `tick` is called before each file; what it raises ends the work. Raises `StoreError`; what is
+    half-made then is for the caller to remove.
     """
+    no_rows: list[Any] = []
     try:
         if claim_exact(trees, digest, into, record):
             return
@@ -46,8 +56,8 @@ def lay_out(store: Store, digest: str, into: str, record: str, trees: str) -> No
         old = claim_nearest(trees, manifest, into)
         if old is None:
             os.mkdir(into)
-            old = {"files": [], "links": [], "folders": []}
-        rows = patch(store, old, manifest, into)
+            old = {"files": no_rows, "links": no_rows, "folders": no_rows}
+        rows = patch(store, old, manifest, into, tick)
         mode = stat.S_IMODE(os.stat(into).st_mode)
         made = {
             "digest": digest,
@@ -138,7 +148,11 @@ def claim_nearest(trees: str, manifest: dict[str, Any], into: str) -> dict[str, 
 
 
 def patch(
-    store: Store, old: dict[str, Any], manifest: dict[str, Any], into: str
+    store: Store,
+    old: dict[str, Any],
+    manifest: dict[str, Any],
+    into: str,
+    tick: Callable[[], None],
 ) -> list[list[Any]]:
     """Turn the tree `old` at `into` into the manifest's; the rows of its record."""
     base = os.fsencode(into) + b"/"
@@ -160,7 +174,8 @@ def patch(
     for path in folders:
         if path not in there:
             os.mkdir(base + encode(path))
-    written = write_files(store, [row for row in manifest["files"] if row[0] not in kept], base)
+    missing = [row for row in manifest["files"] if row[0] not in kept]
+    written = write_files(store, missing, base, tick)
     for path, target in links:
         os.symlink(encode(target), base + encode(path))
     return [kept.get(row[0]) or written[row[0]] for row in manifest["files"]]
@@ -171,7 +186,9 @@ def encode(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-def write_files(store: Store, rows: list[list[Any]], base: bytes) -> dict[str, list[Any]]:
+def write_files(
+    store: Store, rows: list[list[Any]], base: bytes, tick: Callable[[], None]
+) -> dict[str, list[Any]]:
     places = store.locate(list({row[3] for row in rows}))
     written: dict[str, list[Any]] = {}
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -181,6 +198,7 @@ def write_files(store: Store, rows: list[list[Any]], base: bytes) -> dict[str, l
         fd = os.open(base + encode(path), flags, 0o777 if executable else 0o666)
         try:
             for part in store.parts(place[0], place[1], size):
+                tick()
                 rundir.write_all(fd, part)
             written[path] = [*row, *witness(os.fstat(fd))]
         finally:

@@ -1,0 +1,285 @@
+"""One attempt of one run, from its ticket to its `exit.json`. Forked by the agent, never imports.
+
+Contract: docs/design/run-folder.md, "Supervisor". Whatever happens ends in `exit.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+
+from turnout.payload import bundles, processes, recipes, rundir, trees
+from turnout.payload.following import Follower, Stopped
+from turnout.payload.logs import Log
+from turnout.payload.processes import StartError
+from turnout.payload.recipes import PrepareError
+from turnout.payload.store import Store, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Bytes kept on the disk for `exit.json`, so that a full disk cannot swallow a run's end.
+RESERVE = 8192
+MESSAGE_LIMIT = 5000
+#: Variables of an outer run or of the service that mean nothing, or too much, to a script.
+DROPPED = ("TURNOUT_RUN_", "TURNOUT_EXPERIMENT", "TURNOUT_TOKEN", "AZUREML_RUN_", "AZUREML_ARM_")
+
+
+class Supervisor:
+    """Carries out the ticket of the run folder of `handle`."""
+
+    def __init__(self, root: str, store: Store, payload: str, handle: str) -> None:
+        self.root = root
+        self.store = store
+        self.payload = payload
+        self.handle = handle
+        self.folder = rundir.run_folder(root, handle)
+        self.ticket: dict[str, Any] = {}
+        self.started_at: float | None = None
+        self.boot_id = rundir.boot_id()
+        self.driver = Log(self.path(rundir.DRIVER_LOG))
+        self.built = Log(self.path(rundir.ENVIRONMENT_LOG))
+        self.reserve = -1
+        self.status_text = ""
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def carry_out(self) -> None:
+        """Everything, to the end. Does not raise."""
+        try:
+            end = self.attempt()
+        except BaseException as e:
+            traceback.print_exc()
+            end = {"reason": "supervisor", "message": "Turnout's supervisor failed: %r" % (e,)}
+            processes.kill_descendants(None)
+        try:
+            self.write_exit(end)
+        except BaseException:
+            traceback.print_exc()
+        self.tell_all()
+
+    def attempt(self) -> dict[str, Any]:
+        self.hold_space()
+        self.ticket = rundir.read_json(self.path(rundir.TICKET)) or {}
+        self.follower = Follower(self.root, self.handle, self.ticket)
+        self.set_status("preparing", "Laying out the source folder")
+        try:
+            self.follower.check_stop()
+            activation = self.prepare()
+            pid, output = self.start(activation)
+        except Stopped:
+            return {"reason": "stopped", "message": "Stopped before the script began."}
+        except (PrepareError, StartError, StoreError) as e:
+            return {"reason": "prepare", "message": str(e)}
+        return self.watch(pid, output)
+
+    # -- making ready --------------------------------------------------------------------------
+
+    def prepare(self) -> recipes.Activation:
+        work = self.path(rundir.WORK)
+        digest = self.ticket.get("snapshot")
+        if digest:
+            trees.lay_out(
+                self.store,
+                digest,
+                work,
+                self.path(rundir.TREE_RECORD),
+                os.path.join(self.root, rundir.TREES),
+                self.follower.tick,
+            )
+            self.store.close()
+        else:
+            os.mkdir(work)
+        builder = recipes.Builder(
+            self.root,
+            self.built,
+            self.execute,
+            self.follower.pause,
+            lambda text: self.set_status("preparing", text),
+        )
+        return recipes.ensure(builder, self.ticket.get("recipe") or {})
+
+    def execute(self, argv: list[str], env: dict[str, str], log: Log) -> int:
+        """One step of a build."""
+        output, write = os.pipe()
+        try:
+            pid = processes.spawn(argv, {**self.host_variables(), **env}, self.root, write)
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            os.close(write)
+        status = self.follower.follow(pid, output, log)
+        if self.follower.reason:
+            raise Stopped
+        return exit_code(status)
+
+    def host_variables(self) -> dict[str, str]:
+        return {k: v for k, v in os.environ.items() if not k.startswith(DROPPED)}
+
+    def start(self, activation: recipes.Activation) -> tuple[int, int]:
+        """Start the script; its pid and the reading end of its output."""
+        work = self.path(rundir.WORK)
+        argv = list(self.ticket["argv"])
+        if not self.ticket.get("command"):
+            if not os.path.isfile(os.path.join(work, argv[0])):
+                raise PrepareError(
+                    "The script '%s' is not in the snapshot of the source folder. Check its name, "
+                    "and that no ignore file leaves it out." % argv[0]
+                )
+            argv = activation.argv_prefix + argv
+        env = self.script_variables(activation, work)
+        argv[0] = os.path.expanduser(argv[0])
+        output, write = os.pipe()
+        processes.widen_pipe(write)
+        self.started_at = time.time()
+        try:
+            pid = processes.spawn(argv, env, work, write)
+        except BaseException:
+            self.started_at = None
+            os.close(output)
+            raise
+        finally:
+            os.close(write)
+        self.set_status("running", "", pid)
+        return pid, output
+
+    def script_variables(self, activation: recipes.Activation, work: str) -> dict[str, str]:
+        env = self.host_variables()
+        env.update(activation.env)
+        env.update(self.ticket.get("variables") or {})
+        python_path = [self.payload, work, env.get("PYTHONPATH", "")]
+        env["PYTHONPATH"] = os.pathsep.join(p for p in python_path if p)
+        path = [*activation.path, env.get("PATH", os.defpath)]
+        env["PATH"] = os.pathsep.join(p for p in path if p)
+        env.setdefault("PYTHONUNBUFFERED", "1")
+        env[rundir.RUN_FOLDER_VARIABLE] = self.folder
+        env[rundir.RUN_ID_VARIABLE] = self.ticket["run"]
+        env[rundir.EXPERIMENT_VARIABLE] = self.ticket.get("experiment", "")
+        env["PWD"] = work
+        return env
+
+    # -- running and ending --------------------------------------------------------------------
+
+    def watch(self, pid: int, output: int) -> dict[str, Any]:
+        limit = self.ticket.get("max_duration_s")
+        status = self.follower.follow(pid, output, self.driver, limit)
+        code = exit_code(status)
+        end: dict[str, Any] = {"reason": "exited", "code": code}
+        if code < 0:
+            end = {"reason": "signaled", "signal": -code}
+        notes = list(self.follower.notes)
+        if self.follower.reason:
+            end["reason"] = self.follower.reason
+        if self.follower.reason == "timeout":
+            notes.append("Stopped at its time limit of %g s." % (limit or 0))
+        if self.driver.lost:
+            lost = self.driver.lost
+            notes.append("The disk is full: %d bytes of the run's output were lost." % lost)
+        return {**end, "message": " ".join(notes)}
+
+    def set_status(self, state: str, message: str, script_pid: int | None = None) -> None:
+        status = {
+            "state": state,
+            "message": message,
+            "pid": os.getpid(),
+            "script_pid": script_pid,
+            "started_at": self.started_at,
+            "boot_id": self.boot_id,
+        }
+        try:
+            rundir.write_json(self.path(rundir.STATUS), status)
+        except OSError as e:
+            # A full disk: the run goes on, what is shown of it stays behind.
+            print("status not written: %s" % e, file=sys.stderr)
+        self.follower.changed()
+
+    def hold_space(self) -> None:
+        """Write the blocks that `exit.json` will need while there is room for them."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            self.reserve = os.open(self.path("exit.reserve"), flags, 0o600)
+            rundir.write_all(self.reserve, b" " * RESERVE)
+        except OSError:
+            traceback.print_exc()
+
+    def write_exit(self, end: dict[str, Any]) -> None:
+        found: dict[str, Any] = {"reason": "", "code": None, "signal": None, "message": "", **end}
+        found["message"] = str(found["message"])[:MESSAGE_LIMIT]
+        found["started_at"] = self.started_at
+        found["ended_at"] = time.time()
+        data = json.dumps(found).encode()
+        try:
+            if len(data) > RESERVE or self.reserve < 0:
+                raise OSError
+            os.pwrite(self.reserve, data, 0)
+            os.ftruncate(self.reserve, len(data))
+            os.rename(self.path("exit.reserve"), self.path(rundir.EXIT))
+        except OSError:
+            rundir.write_file(self.path(rundir.EXIT), data)
+
+    def tell_all(self) -> None:
+        """The last word: tried for as long as an agent that is busy may need."""
+        for _ in range(20):
+            if rundir.tell(self.root, self.handle):
+                return
+            time.sleep(0.01)
+
+
+def exit_code(status: int) -> int:
+    """The exit code, or minus the signal."""
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def fork(root: str, store: Store, payload: str, handle: str, lock: int) -> None:
+    """Start a supervisor, detached from this process; it keeps `lock` for all its life.
+
+    Twice forked: nobody has to wait for it, and it has no terminal and no pipe of ours.
+    """
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGHUP])
+    try:
+        pid = os.fork()
+        if not pid:
+            try:
+                os.setsid()
+                if not os.fork():
+                    supervise(root, store, payload, handle, lock)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def supervise(root: str, store: Store, payload: str, handle: str, lock: int) -> None:
+    supervisor = Supervisor(root, store, payload, handle)
+    detach(supervisor.path(rundir.SUPERVISOR_LOG), lock)
+    supervisor.carry_out()
+
+
+def detach(log: str, lock: int) -> None:
+    """Let go of every descriptor but the lock; faults are written to `log`."""
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        err = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        err = null
+    for number, fd in enumerate((null, null, err)):
+        os.dup2(fd, number)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != lock:
+            try:
+                os.close(int(name))
+            except OSError:
+                continue
+    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)
+
+
+# Imported for what runs after the fork, when the payload may be gone from the disk.
+LOADED = (bundles, traceback)
