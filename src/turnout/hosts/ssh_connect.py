@@ -34,7 +34,9 @@ T = TypeVar("T")
 
 
 class Dropped(Exception):
-    """The server closed the connection before the login was answered."""
+    """The server closed the connection before the login was answered; `greeted` as SSH or not."""
+
+    greeted = True
 
 
 @dataclass
@@ -120,27 +122,26 @@ async def present_jump_keys(settings: SSHSettings) -> list[HostKey]:
 async def ask_host_key(
     hop: Hop, tunnel: asyncssh.SSHClientConnection | None, timeout_s: float
 ) -> HostKey:
-    trusted, _ = await asyncio.to_thread(ssh_keys.known_keys, hop)
-    presented: list[asyncssh.SSHKey] = []
+    known, _ = await asyncio.to_thread(ssh_keys.known_keys, hop)
 
-    class Asker(asyncssh.SSHClient):
-        def validate_host_public_key(
-            self, host: str, addr: str, port: int, key: asyncssh.SSHKey
-        ) -> bool:
-            presented.append(key)
-            return False  # ends the connection: nothing is sent to an unknown machine
-
-    async def once() -> None:
-        with contextlib.suppress(asyncssh.HostKeyNotVerifiable):
-            connection = await handshake(
-                hop, tunnel, Asker, ssh_keys.preferring(trusted), timeout_s
-            )
+    async def ask() -> asyncssh.SSHKey | None:
+        # Nothing is trusted, so the connection ends before anything is sent.
+        asker = Client(hop, (), Credentials())
+        try:
+            names = ssh_keys.preferring(known)
+            connection = await handshake(hop, tunnel, lambda: asker, names, timeout_s)
             connection.abort()
+        except asyncssh.HostKeyNotVerifiable:
+            pass
+        except Dropped as e:
+            e.greeted = asker.greeted
+            raise
+        return asker.presented
 
-    await with_retries(hop, once)
-    if not presented:
+    presented = await with_retries(hop, ask)
+    if presented is None:
         raise TargetError(f"{hop.where} shows no host key. Is that an SSH server?")
-    return await asyncio.to_thread(ssh_keys.host_key, hop, presented[0])
+    return await asyncio.to_thread(ssh_keys.host_key, hop, presented)
 
 
 async def log_in(
@@ -171,13 +172,16 @@ async def log_in_once(
         connection = await handshake(hop, tunnel, lambda: client, names, timeout_s)
     except asyncssh.HostKeyNotVerifiable as e:
         raise ssh_login.changed_host_key(hop, client.presented) from e
-    except asyncssh.KeyExchangeFailed as e:
-        if "host key" not in str(e):
-            raise
-        # The pinned kind of key is gone from the server: another machine, or set up anew.
-        raise ssh_login.changed_host_key(hop, await other_key(hop, tunnel, timeout_s)) from e
     except asyncssh.PermissionDenied as e:
         raise TargetError(client.refusal(have.unusable)) from e
+    except Dropped as e:
+        e.greeted = client.greeted
+        if client.greeted and client.presented is None and trusted:
+            other = await other_key(hop, tunnel, timeout_s)
+            if other is not None and other not in trusted:
+                # sshd hangs up when it has no host key of the kind that was pinned.
+                raise ssh_login.changed_host_key(hop, other) from e
+        raise
     return connection, client
 
 
@@ -196,12 +200,7 @@ async def with_retries(hop: Hop, attempt: Callable[[], Awaitable[T]]) -> T:
             return await attempt()
         except Dropped as e:
             if wait_s is None:
-                raise TargetError(
-                    f"{hop.where} closes the connection before login. It may have too many logins "
-                    "at once (MaxStartups in sshd_config), or refuse this address "
-                    f"(its log says).{detail(e)}",
-                    retryable=True,
-                ) from e
+                raise TargetError(dropped(hop, e), retryable=True) from e
             await asyncio.sleep(wait_s)
         except asyncssh.ProtocolError as e:
             raise TargetError(
@@ -212,8 +211,16 @@ async def with_retries(hop: Hop, attempt: Callable[[], Awaitable[T]]) -> T:
     raise AssertionError("unreachable")
 
 
-def detail(e: Exception) -> str:
-    return f" It said: {e}." if str(e) else ""
+def dropped(hop: Hop, e: Dropped) -> str:
+    if e.greeted:
+        return (
+            f"{hop.where} closes the connection before login. Its log says why: it may refuse "
+            "this address or this way to log in."
+        )
+    return (
+        f"{hop.where} closes the connection without an SSH greeting. Check the port; if it is "
+        "right, sshd has too many logins at once (MaxStartups in its sshd_config)."
+    )
 
 
 async def handshake(
@@ -265,7 +272,7 @@ async def handshake(
             retryable=True,
         ) from e
     except (asyncssh.ConnectionLost, ConnectionError) as e:
-        raise Dropped(str(e) if isinstance(e, asyncssh.DisconnectError) else "") from e
+        raise Dropped from e
     except OSError as e:
         raise unreachable(hop, e) from e
 

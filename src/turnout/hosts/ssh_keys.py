@@ -24,12 +24,13 @@ def private_key(content: Secret, passphrase: Secret | None, name: str) -> asyncs
 
     Slow on purpose for keys with a passphrase (0.1 to 1 s): call it in a thread.
     """
+    start = name[:1].upper() + name[1:]
     text = content.reveal().strip().replace("\r\n", "\n") + "\n"
     if text.startswith(("ssh-", "ecdsa-", "sk-", "---- BEGIN SSH2 PUBLIC")):
-        raise TargetError(f"{name} is a public key. Give the private one, without '.pub'.")
+        raise TargetError(f"{start} is a public key. Give the private one, without '.pub'.")
     if text.startswith("PuTTY-User-Key-File"):
         raise TargetError(
-            f"{name} is a PuTTY key. Export it as an OpenSSH key: puttygen KEY.ppk -O "
+            f"{start} is a PuTTY key. Export it as an OpenSSH key: puttygen KEY.ppk -O "
             "private-openssh -o KEY"
         )
     try:
@@ -37,15 +38,17 @@ def private_key(content: Secret, passphrase: Secret | None, name: str) -> asyncs
     except asyncssh.KeyEncryptionError as e:
         if "bcrypt" in str(e):
             raise TargetError(
-                f"{name} has a passphrase, and this installation cannot read such keys. "
+                f"{start} has a passphrase, and this installation cannot read such keys. "
                 "Install the package 'bcrypt' beside Turnout."
             ) from e
         raise TargetError(f"The passphrase of {name} is wrong.") from e
     except asyncssh.KeyImportError as e:
         if str(e).startswith("Passphrase must"):
-            raise TargetError(f"{name} has a passphrase. Give it too.") from e
+            raise TargetError(f"{start} has a passphrase. Give it too.") from e
+        if passphrase and "decrypt" in str(e):  # the older file formats say it like this
+            raise TargetError(f"The passphrase of {name} is wrong.") from e
         raise TargetError(
-            f"{name} cannot be read as a private key: {e}. Expected is a file that begins with "
+            f"{start} cannot be read as a private key: {e}. Expected is a file that begins with "
             "'-----BEGIN OPENSSH PRIVATE KEY-----' or alike."
         ) from e
 

@@ -40,7 +40,7 @@ async def load_credentials(hop: Hop) -> Credentials:
         if hop.private_key:
             found.keys.append(
                 await asyncio.to_thread(
-                    ssh_keys.private_key, hop.private_key, hop.passphrase, "The private key"
+                    ssh_keys.private_key, hop.private_key, hop.passphrase, "the private key"
                 )
             )
         if hop.agent_path or hop.agent_required:
@@ -120,9 +120,20 @@ class Client(asyncssh.SSHClient):
         self.offered: list[str] = []
         self.password_asked = False
         self.challenge_asked = False
+        self.challenge: list[str] = []
+        #: What was asked beside the password.
         self.prompts: list[str] = []
         self.password_expired = False
         self.lost = asyncio.Event()
+        self.connection: asyncssh.SSHClientConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self.connection = conn
+
+    @property
+    def greeted(self) -> bool:
+        """The other side said that it speaks SSH."""
+        return bool(self.connection and self.connection.get_extra_info("server_version"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
@@ -161,11 +172,15 @@ class Client(asyncssh.SSHClient):
     ) -> Sequence[str] | None:
         if not prompts:
             return []
-        self.prompts += [text.strip() for text, _ in prompts]
+        asked = [text.strip() for text, _ in prompts]
+        if self.challenge_asked and asked == self.challenge:
+            return None  # asked again: the answer was wrong
+        self.prompts += asked
         hidden = len(prompts) == 1 and not prompts[0][1]
         if not hidden or self.challenge_asked or not self.hop.password:
             return None
         self.challenge_asked = True
+        self.challenge, self.prompts = asked, []
         return [self.hop.password.reveal()]
 
     def refusal(self, unusable: Sequence[str]) -> str:
@@ -187,11 +202,10 @@ class Client(asyncssh.SSHClient):
                 "name."
             )
         if self.password_asked or self.challenge_asked:
-            extra = self.prompts[1:] if self.challenge_asked else []
-            if extra:
+            if self.prompts:
                 said.append(
-                    f"{hop.where} also asks {extra[0]!r}, which only a person can answer. Use a "
-                    "key."
+                    f"{hop.where} also asks {self.prompts[0]!r}, which only a person can "
+                    "answer. Use a key."
                 )
             else:
                 said.append(f"The password of {who} is wrong, or the user may not log in.")
