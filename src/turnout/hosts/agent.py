@@ -1,4 +1,4 @@
-"""The service's side of the agent protocol (docs/design/run-folder.md): frames over a `Process`."""
+"""The service's side of the agent protocol (docs/design/run-folder.md), over a `Process`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Agent:
         pythons: Sequence[str] = bootstrap.PYTHONS,
         store: str | None = None,
     ) -> Agent:
-        """Start an agent on `host` for the host root `root`, sending the payload if it lacks it."""
+        """Start an agent on `host` for the host root `root`; send the payload if it is not there."""
         pack = payload()
         extra = ["--store", store] if store else []
         argv = bootstrap.command(tuple(pythons), root, pack.digest, len(pack.data), extra)
@@ -144,7 +144,9 @@ class Agent:
                 if not future.done():
                     future.set_exception(error)
 
-    async def call(self, op: str, body: bytes = b"", **params: Any) -> tuple[dict[str, Any], bytes]:
+    async def call(
+        self, op: str, body: bytes = b"", **params: Any
+    ) -> tuple[dict[str, Any], bytes]:
         """Ask and wait. Raises `TargetError` with the agent's own words."""
         if not self.alive:
             raise TargetError(f"{self.where}: the connection was lost.", retryable=True)

@@ -66,7 +66,7 @@ from turnout.payload.agent import main
 sys.exit(main(sys.argv[1:]))
 """
 
-PYTHONS = tuple(["python3", *(f"python3.{n}" for n in range(14, 7, -1)), "python"])
+PYTHONS = ("python3", *(f"python3.{n}" for n in range(14, 7, -1)), "python")
 
 
 def command(

@@ -137,6 +137,8 @@ class SSHHost(Host):
                 channel: Channel = await ssh_channel.open_channel(link.connection, line, kind)
                 return channel
             except ssh_channel.NoChannel as e:
+                # asyncssh tells of a lost connection in the next turn of the loop.
+                await asyncio.sleep(0)
                 if link.alive:
                     raise TargetError(
                         f"{self.where} opens no further session: {e}. Raise MaxSessions in its "

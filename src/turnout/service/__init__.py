@@ -1,1 +1,1 @@
-"""The service: the only owner of truth. Routes are thin, logic is per domain, loops do the work."""
+"""The service: the only owner of truth. Routes are thin, logic is per domain, loops work."""

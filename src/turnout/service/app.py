@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     parts = state.build(settings)
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await asyncio.to_thread(db.migrate, settings.database_url)
         await parts.loops.start()
         yield

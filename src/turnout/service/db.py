@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,12 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", tune_sqlite)
 
     @contextlib.asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
+    async def read(self) -> AsyncGenerator[AsyncSession]:
         async with self.sessions() as session:
             yield session
 
     @contextlib.asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
+    async def write(self) -> AsyncGenerator[AsyncSession]:
         """One transaction: committed at the end, rolled back when anything is raised."""
         lock = self.writer if self.is_sqlite else contextlib.nullcontext()
         async with lock, self.sessions() as session, session.begin():
@@ -82,7 +82,12 @@ class Database:
 def tune_sqlite(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     # WAL with NORMAL survives a killed process; only a power cut may lose the last commits.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "busy_timeout=10000",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -48,10 +48,9 @@ def load(**given: object) -> Settings:
 
 
 def parse(name: str, kind: str, text: str) -> object:
-    kinds = {"Path": lambda t: Path(t).expanduser().absolute(), "float": float, "int": int}
+    if kind == "Path":
+        return Path(text).expanduser().absolute()
     try:
-        return kinds.get(kind, str)(text)
+        return {"float": float, "int": int}.get(kind, str)(text)
     except ValueError:
-        raise UserError(
-            f"TURNOUT_{name.upper()} must be a number, not {text!r}."
-        ) from None
+        raise UserError(f"TURNOUT_{name.upper()} must be a number, not {text!r}.") from None

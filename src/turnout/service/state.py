@@ -61,9 +61,7 @@ def build(settings: Settings) -> State:
     )
     pool = TargetPool(db, Vault(home), resources)
     loops = RunLoops(db, hub, pool, folders, settings)
-    return State(
-        settings, vault.token(home), db, hub, folders, store, pool, loops, Activity()
-    )
+    return State(settings, vault.token(home), db, hub, folders, store, pool, loops, Activity())
 
 
 def current(request: Request) -> State:

@@ -21,7 +21,7 @@ class EnvironmentSpec:
     interpreter: str = "python"
     #: "3.11" or "3.11.7"; None takes what the target has.
     python_version: str | None = None
-    #: Requirements as in a requirements file, one each: "scikit-learn==1.5", "./wheel.whl" is refused.
+    #: Requirements as in a requirements file, one each: "scikit-learn==1.5".
     pip: tuple[str, ...] = ()
     #: Conda requirements; solved by the conda kind.
     conda: tuple[str, ...] = ()

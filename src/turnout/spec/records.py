@@ -45,7 +45,7 @@ def from_dict(kind: type[T], data: object, where: str = "") -> T:
 
 
 def to_dict(record: object) -> dict[str, Any]:
-    """The record as plain data that `from_dict` takes back; fields at their default are left out."""
+    """Plain data that `from_dict` takes back; fields at their default are left out."""
     out: dict[str, Any] = {}
     for f in dataclasses.fields(record):  # type: ignore[arg-type]
         value = getattr(record, f.name)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -97,7 +97,7 @@ class Target(ABC, Generic[Config]):
 
     @abstractmethod
     async def read(self, handle: Handle, name: str, offset: int, limit: int) -> bytes:
-        """At most `limit` bytes of a public log name or "records" from `offset`; b"" at the end."""
+        """At most `limit` bytes of a log (public name) or "records"; b"" at the end."""
 
     @abstractmethod
     async def files(self, handle: Handle) -> list[RunFile]:

@@ -30,7 +30,9 @@ def kind(name: str) -> type[Target[Any]]:
     known = kinds()
     if name not in known:
         names = ", ".join(sorted(known))
-        raise UserError(f"There is no kind of target '{name}'{nearest(name, known)}. Kinds: {names}.")
+        raise UserError(
+            f"There is no kind of target '{name}'{nearest(name, known)}. Kinds: {names}."
+        )
     module, _, attribute = known[name].partition(":")
     return getattr(import_module(module), attribute)
 
@@ -48,4 +50,5 @@ def config(kind_name: str, data: Mapping[str, Any]) -> BaseModel:
             if error["type"] == "extra_forbidden":
                 hint = nearest(name, model.model_fields)
             problems.append(f"{name}: {error['msg'].removeprefix('Value error, ')}{hint}")
-        raise UserError(f"The {kind_name} target cannot be set up: {'; '.join(problems)}.") from None
+        text = "; ".join(problems)
+        raise UserError(f"The {kind_name} target cannot be set up: {text}.") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -124,9 +123,7 @@ class SupervisedTarget(Target[Config]):
             for name in recipe.tools
         }
 
-    def describe(
-        self, ticket: Ticket, recipe: Recipe, digests: dict[str, str]
-    ) -> dict[str, Any]:
+    def describe(self, ticket: Ticket, recipe: Recipe, digests: dict[str, str]) -> dict[str, Any]:
         """`ticket.json` (docs/design/run-folder.md)."""
         spec = ticket.spec
         argv = list(spec.command) if spec.command else [spec.script, *spec.arguments]
@@ -137,7 +134,7 @@ class SupervisedTarget(Target[Config]):
             "argv": argv,
             "command": bool(spec.command),
             "snapshot": spec.snapshot,
-            "recipe": {**recipe.to_dict(), "tools": digests},
+            "recipe": recipe.to_dict(digests),
             "variables": {**ticket.variables, **spec.environment.variables},
             "max_duration_s": spec.max_run_duration_s,
             "grace_s": spec.grace_s,
@@ -275,7 +272,7 @@ def write_parts(
             file.write(body[at : at + length])
         at += length
         if length < asked or offset + length >= sizes[name]:
-            os.replace(partial, target)
+            partial.replace(target)
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -284,5 +281,3 @@ def inside(folder: Path, name: str) -> Path:
     if not name or "\0" in name or any(p in ("", ".", "..") for p in pieces):
         raise TargetError(f"The target named a file '{name}' outside of the run.")
     return folder.joinpath(*pieces)
-
-

@@ -6,16 +6,16 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, make_url
 
 from turnout.service.db import Base
-from turnout.service.runs import tables as _runs  # noqa: F401
-from turnout.service.targets import tables as _targets  # noqa: F401
+from turnout.service.runs.tables import RunRow
+from turnout.service.targets.tables import TargetRow
 
+#: Naming a table of each module makes sure that all of them are known.
+TABLES = (RunRow, TargetRow)
 PLAIN = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql"}
 
 
 def run(connection: Connection) -> None:
-    context.configure(
-        connection=connection, target_metadata=Base.metadata, render_as_batch=True
-    )
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
 

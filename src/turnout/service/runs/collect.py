@@ -68,9 +68,7 @@ class Collector:
         await apply(self.db, row.id, decision, seen)
         self.hub.tell(row.id)
 
-    async def logs(
-        self, target: Target[Any], row: RunRow, seen: Observation, budget: int
-    ) -> bool:
+    async def logs(self, target: Target[Any], row: RunRow, seen: Observation, budget: int) -> bool:
         """Append what the service lacks; whether all was taken."""
         assert row.handle is not None
         for name, size in seen.sizes.items():
@@ -151,9 +149,10 @@ async def apply(
                 if decision.error is not None:
                     # A reason that the script gave by `run.fail()` says more than its exit code.
                     said = (row.error or {}).get("message")
-                    row.error = dataclasses.asdict(decision.error)
+                    error = dataclasses.asdict(decision.error)
                     if said and decision.error.code == "script_failed":
-                        row.error = {**row.error, "message": said}
+                        error["message"] = said
+                    row.error = error
                 elif row.error is not None and state is RunState.COMPLETED:
                     row.state = RunState.FAILED.value
         row.version += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass
@@ -73,7 +72,7 @@ class RunFolders:
                 async for data in stream:
                     file.write(data)
                 size = file.tell()
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         return size

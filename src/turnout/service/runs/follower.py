@@ -70,7 +70,7 @@ class Follower:
                 seen = await target.observe(handles)
             except TurnoutError as e:
                 failures += 1
-                lost_at = lost_at or datetime.now()  # noqa: DTZ005 - shown to a person here
+                lost_at = lost_at or datetime.now()
                 log.warning("target cannot be reached", target=self.target, error=e.message)
                 await self.blame(
                     list(self.runs.values()),

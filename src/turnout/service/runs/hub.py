@@ -1,11 +1,11 @@
-"""Tells listeners in this process that a run changed. A hint: whoever misses it looks again later."""
+"""Tells listeners in this process that a run changed. A hint: who misses it looks later."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 
 
 class Hub:
@@ -15,7 +15,7 @@ class Hub:
         self.listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextlib.contextmanager
-    def listen(self, run: str) -> Iterator[asyncio.Event]:
+    def listen(self, run: str) -> Generator[asyncio.Event]:
         event = asyncio.Event()
         self.listeners[run].add(event)
         try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.service.db import Database, now
@@ -132,7 +132,7 @@ class Filter:
 
 async def list_runs(db: Database, wanted: Filter) -> list[RunRow]:
     """Newest first."""
-    query: Select[tuple[RunRow]] = select(RunRow).order_by(RunRow.number.desc())
+    query = select(RunRow).order_by(RunRow.number.desc())
     for column, value in (
         (RunRow.experiment, wanted.experiment),
         (RunRow.state, wanted.state),

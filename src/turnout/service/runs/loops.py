@@ -18,8 +18,8 @@ from turnout.engine.lifecycle import Act, Decision, RunError, RunFacts
 from turnout.service.db import Database
 from turnout.service.runs import logic
 from turnout.service.runs.collect import Collector, apply, change
-from turnout.service.runs.follower import Follower
 from turnout.service.runs.folders import RunFolders
+from turnout.service.runs.follower import Follower
 from turnout.service.runs.hub import Hub
 from turnout.service.runs.tables import RunRow
 from turnout.service.settings import Settings

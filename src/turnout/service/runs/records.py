@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from turnout.payload.metrics import fold_metrics
 from turnout.service.db import now
 from turnout.service.runs.tables import RecordRow, RunRow
 from turnout.spec.runs import RunState
@@ -81,11 +81,9 @@ def apply(session: AsyncSession, row: RunRow, record: dict[str, Any]) -> RunRow 
     at = datetime.fromtimestamp(float(record.get("at") or now().timestamp()), timezone.utc)
     if kind in VALUES:
         value = {k: v for k, v in record.items() if k not in ("t", "at", "run", "name")}
-        session.add(
-            RecordRow(run=row.id, kind=kind, name=str(record["name"]), value=value, at=at)
-        )
+        session.add(RecordRow(run=row.id, kind=kind, name=str(record["name"]), value=value, at=at))
     elif kind == "tags":
-        removed = set(record.get("remove") or ())
+        removed: list[str] = record.get("remove") or []
         kept = {k: v for k, v in row.tags.items() if k not in removed}
         row.tags = {**kept, **(record.get("set") or {})}
     elif kind == "properties":
@@ -155,26 +153,5 @@ def child_of(parent: RunRow, record: dict[str, Any], at: datetime) -> RunRow:
 
 
 def summarise(rows: Iterable[RecordRow]) -> dict[str, Any]:
-    """Metrics as v1's `get_metrics` gives them: a name once is a value, again makes a list;
-    rows become columns of lists, one row alone stays scalar."""
-    values: defaultdict[str, list[Any]] = defaultdict(list)
-    columns: defaultdict[str, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    whole: dict[str, Any] = {}
-    for row in rows:
-        value = row.value.get("value")
-        if row.kind == "metric":
-            values[row.name].append(value)
-        elif row.kind == "list":
-            values[row.name].extend(value or [])
-        elif row.kind in ("row", "table"):
-            for column, cell in (value or {}).items():
-                cells = cell if isinstance(cell, list) else [cell]
-                columns[row.name][column].extend(cells)
-        elif row.kind == "image":
-            whole[row.name] = row.value.get("file")
-        else:
-            whole[row.name] = value
-    found: dict[str, Any] = {n: v[0] if len(v) == 1 else v for n, v in values.items()}
-    for name, table in columns.items():
-        found[name] = {c: v[0] if len(v) == 1 else v for c, v in table.items()}
-    return {**found, **whole}
+    """Metrics as `Run.get_metrics` shows them, also in the script."""
+    return fold_metrics({"t": row.kind, "name": row.name, **row.value} for row in rows)

@@ -54,6 +54,4 @@ async def add(request: Request, service: Service) -> dict[str, Any]:
 async def get(digest: str, service: Service) -> StreamingResponse:
     if not service.store.has(digest):
         raise NotFoundError(f"The service has no snapshot {digest}.")
-    return StreamingResponse(
-        service.store.bundle(digest), media_type="application/octet-stream"
-    )
+    return StreamingResponse(service.store.bundle(digest), media_type="application/octet-stream")

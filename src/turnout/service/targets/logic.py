@@ -50,7 +50,7 @@ async def attach(db: Database, pool: TargetPool, new: NewTarget) -> dict[str, An
         known = await session.scalar(select(TargetRow).where(TargetRow.name == new.name))
     if known is not None and known.kind != new.kind:
         raise ConflictError(
-            f"Target '{new.name}' is of kind {known.kind}. Detach it first, or choose another name."
+            f"Target '{new.name}' is of kind {known.kind}. Detach it first, or take another name."
         )
     values, secret = split_secrets(config)
     target = pool.build(new.name, new.kind, {**values, **secret})
@@ -60,7 +60,10 @@ async def attach(db: Database, pool: TargetPool, new: NewTarget) -> dict[str, An
             seen = await target.identity()
             problems = ()
         except TargetError as e:
-            seen, problems = None, [Problem("unreachable" if e.retryable else "refused", e.message)]
+            seen, problems = (
+                None,
+                [Problem("unreachable" if e.retryable else "refused", e.message)],
+            )
         if seen is not None:
             values = {**values, **seen.pinned}
             await target.aclose()
@@ -139,7 +142,12 @@ async def list_targets(db: Database) -> list[dict[str, Any]]:
 
 def built_in(name: str, problems: Sequence[Problem]) -> dict[str, Any]:
     row = TargetRow(
-        id=0, name=name, kind=BUILT_IN[name], config={}, tags={}, description="",
+        id=0,
+        name=name,
+        kind=BUILT_IN[name],
+        config={},
+        tags={},
+        description="",
         created_at=now(),
     )
     note(row, problems)
