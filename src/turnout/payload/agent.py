@@ -269,13 +269,13 @@ class Agent:
 
     def read(self, request: dict[str, Any], body: bytes) -> Answer:
         folder = rundir.run_folder(self.root, request["handle"])
+        offset, limit = int(request["offset"]), min(int(request["limit"]), FRAME_LIMIT // 2)
         try:
             fd = contents.open_public(folder, request["name"], contents.watched(folder))
         except FileNotFoundError:
             return {}, b""
         try:
-            limit = min(int(request["limit"]), FRAME_LIMIT // 2)
-            return {}, contents.read_part(fd, int(request["offset"]), limit)
+            return {}, contents.read_part(fd, offset, limit)
         finally:
             os.close(fd)
 

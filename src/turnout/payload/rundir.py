@@ -72,7 +72,15 @@ def run_folder(root: str, handle: str) -> str:
 
 def make_folder(path: str) -> str:
     """Make `path` and what leads to it, for the owner only; return it."""
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    if not os.path.isdir(path):
+        # `os.makedirs` would give its mode to the last folder alone.
+        if os.path.dirname(path) not in ("", path):
+            make_folder(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
     return path
 
 

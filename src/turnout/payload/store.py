@@ -37,7 +37,9 @@ OPEN_PACKS = 32
 BUSY_S = 30.0
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS packs (id INTEGER PRIMARY KEY, name TEXT UNIQUE, size INTEGER);
+CREATE TABLE IF NOT EXISTS packs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, size INTEGER
+);
 CREATE TABLE IF NOT EXISTS blobs (
     sha BLOB PRIMARY KEY, pack INTEGER, offset INTEGER, size INTEGER
 ) WITHOUT ROWID;
@@ -89,7 +91,7 @@ class Store:
         """Those of `hashes` that the store lacks, each once, in the order asked."""
         asked = list(dict.fromkeys(hashes))
         found = self.locate(asked)
-        gone = self.gone_packs({place[0]: place[1] + place[2] for place in found.values()})
+        gone = self.gone_packs(found)
         return [sha for sha in asked if sha not in found or found[sha][0] in gone]
 
     def locate(self, hashes: Sequence[str]) -> dict[str, tuple[int, int, int]]:
@@ -111,9 +113,12 @@ class Store:
 
         return self.with_index(look)
 
-    def gone_packs(self, ends: dict[int, int]) -> set[int]:
+    def gone_packs(self, places: dict[str, tuple[int, int, int]]) -> set[int]:
         """Packs that were lost or cut behind our back (a crash of the machine): not usable."""
         gone: set[int] = set()
+        ends: dict[int, int] = {}
+        for pack, offset, size in places.values():
+            ends[pack] = max(ends.get(pack, 0), offset + size)
         for pack, end in ends.items():
             try:
                 if os.stat(self.pack_path(pack)).st_size < end:
@@ -229,8 +234,11 @@ class Store:
                 added.append((sha.hex(), size))
                 at += size
             self.publish(name, blobs, at)
-        except OSError as e:
-            raise failure(e, self.packs) from e
+        except BaseException as e:
+            rundir.remove_quietly(os.path.join(self.packs, name))
+            if isinstance(e, OSError):
+                raise failure(e, self.packs) from e
+            raise
         finally:
             os.close(fd)
         return added
@@ -275,13 +283,14 @@ class Store:
         """Make the blobs of a pack known, all at once; those known already stay where they are."""
         path = os.path.join(self.packs, name)
         known = self.locate([sha.hex() for sha in blobs])
-        gone = self.gone_packs({place[0]: place[1] + place[2] for place in known.values()})
+        gone = self.gone_packs(known)
 
         def write(db: sqlite3.Connection) -> int:
             with db:
                 db.execute("BEGIN IMMEDIATE")
                 for pack in gone:
                     db.execute("DELETE FROM blobs WHERE pack = ?", (pack,))
+                    db.execute("DELETE FROM packs WHERE id = ?", (pack,))
                 cursor = db.execute("INSERT INTO packs (name, size) VALUES (?, ?)", (name, size))
                 pack = cursor.lastrowid
                 rows = ((sha, pack, *place) for sha, place in blobs.items())

@@ -10,9 +10,8 @@ import os
 import signal
 import sys
 import time
-import traceback
 
-from turnout.payload import bundles, processes, recipes, rundir, trees
+from turnout.payload import processes, recipes, rundir, trees
 from turnout.payload.following import Follower, Stopped
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
@@ -55,13 +54,13 @@ class Supervisor:
         try:
             end = self.attempt()
         except BaseException as e:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
             end = {"reason": "supervisor", "message": "Turnout's supervisor failed: %r" % (e,)}
             processes.kill_descendants(None)
         try:
             self.write_exit(end)
         except BaseException:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
         self.tell_all()
 
     def attempt(self) -> dict[str, Any]:
@@ -207,7 +206,7 @@ class Supervisor:
             self.reserve = os.open(self.path("exit.reserve"), flags, 0o600)
             rundir.write_all(self.reserve, b" " * RESERVE)
         except OSError:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
 
     def write_exit(self, end: dict[str, Any]) -> None:
         found: dict[str, Any] = {"reason": "", "code": None, "signal": None, "message": "", **end}
@@ -279,7 +278,3 @@ def detach(log: str, lock: int) -> None:
             except OSError:
                 continue
     sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)
-
-
-# Imported for what runs after the fork, when the payload may be gone from the disk.
-LOADED = (bundles, traceback)
