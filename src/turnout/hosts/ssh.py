@@ -128,7 +128,7 @@ class SSHHost(Host):
         return process
 
     async def open_channel(self, line: str, *, keep_all: bool = False) -> Channel:
-        """Start the command. A connection that turns out dead is made again, once."""
+        """Start the command. A connection that turns out dead before that is made again, once."""
         ssh_channel = await library("ssh_channel")
         kind = ssh_channel.Collector if keep_all else ssh_channel.Channel
         for last in (False, True):
@@ -145,7 +145,7 @@ class SSHHost(Host):
                         "sshd_config, or wait until others have ended.",
                         retryable=True,
                     ) from e
-                if last:
+                if last or e.started:
                     raise lost(self.where) from e
         raise AssertionError("unreachable")
 

@@ -16,7 +16,14 @@ ERRORS_LIMIT = 8192
 
 
 class NoChannel(Exception):
-    """The server opened no session, or the connection was cut while it was asked for."""
+    """The server opened no session, or the connection was cut while it was asked for.
+
+    `started`: the command may have been started, so it must not be tried again.
+    """
+
+    def __init__(self, text: str, *, started: bool) -> None:
+        super().__init__(text)
+        self.started = started
 
 
 class Channel(asyncssh.SSHClientSession[bytes]):
@@ -144,7 +151,7 @@ async def open_channel(connection: Any, line: str, kind: type[Channel]) -> Chann
     try:
         await connection.create_session(make, line, encoding=None, env=(), send_env=())
     except (asyncssh.ChannelOpenError, asyncssh.DisconnectError, OSError) as e:
-        raise NoChannel(str(getattr(e, "reason", "") or e)) from e
+        raise NoChannel(str(getattr(e, "reason", "") or e), started=bool(made)) from e
     except asyncio.CancelledError:
         if made:
             made[0].kill()
