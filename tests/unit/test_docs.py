@@ -18,7 +18,7 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 BANNED = {
     r"\bjobs?\b": "run",
     r"\bback-?ends?\b": "target",
-    r"\bcompute (?!targets?\b)\w+": "compute target",
+    r"\bcompute (instances?|resources?|clusters?|machines?)\b": "compute target",
     r"\bworker nodes?\b": "node",
 }
 #: What others call things is not ours to change.
