@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 import typer.main
-
 from turnout.cli.main import app
+
 from turnout.service.app import create_app
 from turnout.service.settings import Settings
 from turnout.spec.errors import TurnoutError

@@ -75,18 +75,51 @@ def without_tools(tmp_path: Path, *programs: str) -> dict[str, str]:
     return {"PATH": str(tmp_path), "HOME": str(tmp_path)}
 
 
-def test_a_missing_program_is_named_with_its_package(tmp_path: Path) -> None:
-    bare = without_tools(tmp_path, "sh", "dirname", "id", "env")
+def run_openssh(tmp_path: Path, **stubs: str) -> subprocess.CompletedProcess[str]:
+    """scripts/openssh on a machine without OpenSSH, where `stubs` are programs on PATH."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    bare = without_tools(programs, "sh", "dirname", "env", "mktemp", "tail", "rm")
+    for name, body in stubs.items():
+        stub = programs / name.replace("_", "-")
+        stub.write_text(f"#!/bin/sh\n{body}\n")
+        stub.chmod(0o755)
     # A copy: the script adds the system's own folders to PATH, where this machine may have sshd.
     copy = tmp_path / "repository" / "scripts"
     copy.mkdir(parents=True)
     for name in ("openssh", "debian"):
         text = (ROOT / "scripts" / name).read_text()
         (copy / name).write_text(text.replace("PATH=$PATH:/usr/sbin:/sbin", ""))
-    done = subprocess.run(["sh", str(copy / "openssh")], env=bare, capture_output=True, text=True)
+    argv = ["sh", str(copy / "openssh")]
+    return subprocess.run(argv, env=bare, capture_output=True, text=True)
+
+
+def test_a_missing_program_is_named_with_its_package(tmp_path: Path) -> None:
+    done = run_openssh(tmp_path)
     assert done.returncode == 1
     assert "openssh-client openssh-server" in done.stderr
     assert "Missing on this machine" in done.stderr
+
+
+def test_root_gets_the_packages_installed(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    done = run_openssh(tmp_path, id="echo 0", apt_get=f'echo "$@" >> {asked}')
+    assert done.returncode == 0, done.stderr
+    assert asked.read_text().splitlines()[0] == "update"
+    assert asked.read_text().splitlines()[1].endswith("openssh-client openssh-server")
+
+
+def test_a_person_without_sudo_is_told_what_to_install(tmp_path: Path) -> None:
+    done = run_openssh(tmp_path, id="echo 1000", apt_get="exit 9", sudo="exit 1")
+    assert done.returncode == 1
+    assert "sudo apt-get install openssh-client openssh-server" in done.stderr
+
+
+def test_a_failed_installation_shows_why(tmp_path: Path) -> None:
+    done = run_openssh(tmp_path, id="echo 0", apt_get="echo no such mirror; exit 100")
+    assert done.returncode == 1
+    assert "no such mirror" in done.stderr
+    assert "could not install openssh-client openssh-server" in done.stderr
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
