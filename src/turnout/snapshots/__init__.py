@@ -4,5 +4,6 @@ Example: `capture(Path("."), home)` gives a `Capture` whose `bundle(missing)` is
 """
 
 from turnout.snapshots.captures import Capture, capture
+from turnout.snapshots.restores import restore
 
-__all__ = ["Capture", "capture"]
+__all__ = ["Capture", "capture", "restore"]
