@@ -20,10 +20,11 @@ import time
 from turnout.payload import contents, hostfacts, processes, recipes, rundir, supervisor, trees
 from turnout.payload.bundles import StoreError
 from turnout.payload.recipes import PrepareError
-from turnout.payload.store import Ingest, Store
+from turnout.payload.store import Ingest, Store, failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Answer = tuple[dict[str, Any], bytes]
@@ -34,6 +35,8 @@ READ = 1 << 20
 FRAME_LIMIT = 64 << 20
 #: How long a launch waits for a lock that an observer holds for a moment.
 LOCK_TRIES = 50
+#: Older trash belongs to nobody who still works on it.
+TRASH_S = 3600.0
 
 
 class RequestError(Exception):
@@ -93,6 +96,7 @@ class Agent:
         watch = rundir.make_folder(os.path.join(self.root, rundir.WATCH))
         pokes = rundir.bind_datagram(watch, self.watch_name)
         try:
+            empty_trash(self.root)
             self.send({"id": 0, "ok": hostfacts.facts(self.root, self.boot_id)})
             poll = select.poll()
             poll.register(0, select.POLLIN)
@@ -154,8 +158,7 @@ class Agent:
             answer = failed("store", str(e))
         except OSError as e:
             where = e.filename if isinstance(e.filename, str) else self.root
-            full = "The disk is full" if e.errno == 28 else e.strerror or str(e)
-            answer = failed("system", "%s: %s." % (where, full))
+            answer = failed("system", str(failure(e, where)))
         except KeyError as e:
             answer = failed("invalid", "The request lacks %s." % e)
         except (TypeError, ValueError, AttributeError) as e:
@@ -330,12 +333,7 @@ class Agent:
             os.rename(folder, there)
         except FileNotFoundError:
             return {}, b""
-        if not os.fork():
-            try:
-                supervisor.detach(os.devnull, -1)
-                clear(self.root, there)
-            finally:
-                os._exit(0)
+        in_background(lambda: clear(self.root, there))
         return {}, b""
 
     # -- the host ------------------------------------------------------------------------------
@@ -368,6 +366,30 @@ OPERATIONS = {
 
 def failed(code: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message}}
+
+
+def in_background(work: Callable[[], None]) -> None:
+    """Do `work` in a child that holds none of our pipes."""
+    if not os.fork():
+        try:
+            supervisor.detach(os.devnull, -1)
+            work()
+        finally:
+            os._exit(0)
+
+
+def empty_trash(root: str) -> None:
+    """Delete what was left by somebody who was killed while deleting."""
+    trash = os.path.join(root, rundir.TRASH)
+    old = time.time() - TRASH_S
+    left = [name for at, name in trees.slots(trash) if at < old]
+    if left:
+        in_background(lambda: remove_all([os.path.join(trash, name) for name in left]))
+
+
+def remove_all(paths: list[str]) -> None:
+    for path in paths:
+        trees.remove_tree(path)
 
 
 def clear(root: str, folder: str) -> None:

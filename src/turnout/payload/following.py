@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 READ = 1 << 18
 #: Agents hear of changes at most this often; the last change is never forgotten.
 TELL_S = 0.01
+TELL_RARELY_S = 1.0
 #: How often the watched folders are looked at.
 LOOK_S = 1.0
 #: After SIGKILL: how often it is sent again, and when we stop waiting (a process in the kernel).
@@ -52,6 +53,7 @@ class Follower:
         self.stop_grace: float | None = None
         self.dirty = False
         self.told_at = 0.0
+        self.gap = TELL_S
         self.beat_at = 0.0
         self.look_at = 0.0
         self.poke_fd = -1
@@ -133,9 +135,11 @@ class Follower:
 
     def tell(self) -> None:
         now = time.monotonic()
-        if self.dirty and now - self.told_at >= TELL_S:
+        if self.dirty and now - self.told_at >= self.gap:
             self.dirty = not rundir.tell(self.root, self.handle)
             self.told_at = now
+            # An agent that does not listen (its connection hangs) is asked ever more rarely.
+            self.gap = min(2 * self.gap, TELL_RARELY_S) if self.dirty else TELL_S
 
     def look(self) -> None:
         """Notice the growth of watched files, which their writers do not tell of."""
@@ -161,7 +165,7 @@ class Follower:
         if self.watched:
             due = min(due, self.look_at + LOOK_S)
         if self.dirty:
-            due = min(due, self.told_at + TELL_S)
+            due = min(due, self.told_at + self.gap)
         if until is not None:
             due = min(due, until)
         ready = self.poll.poll(max(0.0, due - now) * 1000)

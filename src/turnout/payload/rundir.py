@@ -6,6 +6,7 @@ Contract: docs/design/run-folder.md. Nothing here decides anything.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -165,8 +166,23 @@ def read_complete_lines(path: str, offset: int, limit: int = 1 << 20) -> tuple[l
 
 # -- records -----------------------------------------------------------------------------------
 
-_records: dict[str, int] = {}
+#: Run folder → descriptor and the file it stood for.
+_records: dict[str, tuple[int, int]] = {}
+_pokers: dict[str, tuple[int, int]] = {}
 _torn: set[str] = set()
+
+
+def _kept(cache: dict[str, tuple[int, int]], key: str) -> int:
+    """The descriptor kept for `key`, or -1.
+
+    A script may close every descriptor and open its own (daemons do): the number is then
+    somebody else's, and nothing of ours may be written there.
+    """
+    fd, inode = cache.get(key, (-1, 0))
+    try:
+        return fd if fd >= 0 and os.fstat(fd).st_ino == inode else -1
+    except OSError:
+        return -1
 
 
 def append_record(run_folder: str, record: dict[str, Any]) -> None:
@@ -176,20 +192,18 @@ def append_record(run_folder: str, record: dict[str, Any]) -> None:
     append, so that it never spoils a later record.
     """
     line = json.dumps(record, separators=(",", ":"), allow_nan=True).encode() + b"\n"
-    fd = _records.get(run_folder)
-    if fd is None:
+    fd = _kept(_records, run_folder)
+    if fd < 0:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        fd = _records[run_folder] = os.open(os.path.join(run_folder, RECORDS), flags, 0o600)
+        fd = os.open(os.path.join(run_folder, RECORDS), flags, 0o600)
+        _records[run_folder] = fd, os.fstat(fd).st_ino
     if run_folder in _torn:
         line = b"\n" + line
     if os.write(fd, line) != len(line):
         _torn.add(run_folder)
-        raise OSError(28, "No space left for the run's records", run_folder)
+        raise OSError(errno.ENOSPC, "No space left for the run's records", run_folder)
     _torn.discard(run_folder)
     poke(run_folder)
-
-
-_pokers: dict[str, socket.socket] = {}
 
 
 def poke(run_folder: str) -> None:
@@ -198,12 +212,12 @@ def poke(run_folder: str) -> None:
     The supervisor hears it and tells the agents, at most every 10 ms and never forgetting the
     last: when its queue is full it has a poke to read anyway.
     """
-    poker = _pokers.get(run_folder)
+    fd = _kept(_pokers, run_folder)
     try:
-        if poker is None:
-            poker = connect_datagram(run_folder, POKE_SOCKET)
-            _pokers[run_folder] = poker
-        poker.send(b"p")
+        if fd < 0:
+            fd = connect_datagram(run_folder, POKE_SOCKET).detach()
+            _pokers[run_folder] = fd, os.fstat(fd).st_ino
+        os.write(fd, b"p")
     except OSError:
         pass
 

@@ -54,13 +54,13 @@ class Supervisor:
         try:
             end = self.attempt()
         except BaseException as e:
-            sys.excepthook(*sys.exc_info())
+            report(e)
             end = {"reason": "supervisor", "message": "Turnout's supervisor failed: %r" % (e,)}
             processes.kill_descendants(None)
         try:
             self.write_exit(end)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
+        except BaseException as e:
+            report(e)
         self.tell_all()
 
     def attempt(self) -> dict[str, Any]:
@@ -205,8 +205,8 @@ class Supervisor:
         try:
             self.reserve = os.open(self.path("exit.reserve"), flags, 0o600)
             rundir.write_all(self.reserve, b" " * RESERVE)
-        except OSError:
-            sys.excepthook(*sys.exc_info())
+        except OSError as e:
+            report(e)
 
     def write_exit(self, end: dict[str, Any]) -> None:
         found: dict[str, Any] = {"reason": "", "code": None, "signal": None, "message": "", **end}
@@ -229,6 +229,11 @@ class Supervisor:
             if rundir.tell(self.root, self.handle):
                 return
             time.sleep(0.01)
+
+
+def report(error: BaseException) -> None:
+    """A traceback in the supervisor's own log, without importing what prints tracebacks."""
+    sys.excepthook(type(error), error, error.__traceback__)
 
 
 def exit_code(status: int) -> int:

@@ -129,3 +129,20 @@ def test_tell_reaches_every_agent_and_removes_the_dead(tmp_path: Path) -> None:
     # A full queue is told to the caller, who tries again.
     assert not all(rundir.tell(str(tmp_path), "exp_1.1") for _ in range(10_000))
     agents[2].close()
+
+
+def test_a_script_that_closed_our_descriptors_keeps_its_own_files(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    heard = rundir.bind_datagram(folder, rundir.POKE_SOCKET)
+    rundir.append_record(folder, {"n": 1})
+    numbers = [cache[folder][0] for cache in (rundir._records, rundir._pokers)]
+    for number in numbers:
+        theirs = os.open(tmp_path / f"theirs{number}", os.O_RDWR | os.O_CREAT)
+        os.dup2(theirs, number)
+        os.close(theirs)
+    rundir.append_record(folder, {"n": 2})
+    assert [(tmp_path / f"theirs{n}").read_bytes() for n in numbers] == [b"", b""]
+    assert (tmp_path / "records.jsonl").read_bytes() == b'{"n":1}\n{"n":2}\n'
+    for number in numbers:
+        os.close(number)
+    heard.close()
