@@ -53,7 +53,7 @@ class Agent:
         pythons: Sequence[str] = bootstrap.PYTHONS,
         store: str | None = None,
     ) -> Agent:
-        """Start an agent on `host` for the host root `root`; send the payload if it is not there."""
+        """Start an agent on `host` for the root folder `root`; send the payload if it lacks."""
         pack = payload()
         extra = ["--store", store] if store else []
         argv = bootstrap.command(tuple(pythons), root, pack.digest, len(pack.data), extra)

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 import turnout
-import turnout.payload
 
 #: Old enough for zip, the same everywhere: equal sources give equal bytes and one digest.
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -126,7 +126,9 @@ class SupervisedTarget(Target[Config]):
     def describe(self, ticket: Ticket, recipe: Recipe, digests: dict[str, str]) -> dict[str, Any]:
         """`ticket.json` (docs/design/run-folder.md)."""
         spec = ticket.spec
-        argv = list(spec.command) if spec.command else [spec.script, *spec.arguments]
+        # A script whose name looks like an option is named by its path.
+        script = f"./{spec.script}" if spec.script.startswith("-") else spec.script
+        argv = list(spec.command) if spec.command else [script, *spec.arguments]
         return {
             "run": ticket.run_id,
             "attempt": ticket.attempt,

@@ -7,14 +7,15 @@ rows at the next start; every effect on a target may happen twice.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from turnout.engine import lifecycle
 from turnout.engine.lifecycle import Act, Decision, RunError, RunFacts
+from turnout.environments import failures
 from turnout.service.db import Database
 from turnout.service.runs import logic
 from turnout.service.runs.collect import Collector, apply, change
@@ -37,7 +38,7 @@ RETRY_LIMIT_S = 30.0
 PROGRESS_EVERY_S = 0.25
 
 
-@dataclass
+@dataclasses.dataclass
 class Work:
     """What this process is doing for one run. Lost without harm."""
 
@@ -240,6 +241,7 @@ class RunLoops:
             await self.forget(row, seen)
             return
         decision = lifecycle.decide(facts(row, stop_sent=run in self.stopped), seen)
+        decision = explained(decision)
         target = await self.pool.get(row.target)
         if decision.act is Act.STOP:
             spec = spec_of(row)
@@ -269,6 +271,17 @@ class RunLoops:
         """The target cannot be reached: say so on its runs."""
         for run in runs:
             await self.say(run, message)
+
+
+def explained(decision: Decision) -> Decision:
+    """Which package failed and why goes before what the build printed."""
+    if decision.error is None or decision.error.code != "prepare_failed":
+        return decision
+    why = failures.explain(decision.error.message)
+    if not why:
+        return decision
+    error = dataclasses.replace(decision.error, message=f"{why}\n{decision.error.message}")
+    return dataclasses.replace(decision, error=error)
 
 
 def facts(row: RunRow, *, stop_sent: bool = False) -> RunFacts:

@@ -62,6 +62,8 @@ async def absorb(
             known = await session.scalar(select(RunRow).where(RunRow.id == child.id))
             if known is None:
                 session.add(child)
+                # Its row must stand before rows that refer to it.
+                await session.flush()
             rows[child.id] = known or child
     if bad:
         warn(run, f"{bad} lines of the record file are not records.")

@@ -1,0 +1,19 @@
+"""Waiting for real things in tests: as short as possible, never for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+#: Longest wait for something real (a process, a server) in tests.
+PATIENCE_S = 60.0
+
+
+async def until(claim: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait until `claim()` holds; fail with `what` after `PATIENCE_S`."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not await claim():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {PATIENCE_S:g} s: {what}")
+        await asyncio.sleep(0.01)
