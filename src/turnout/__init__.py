@@ -1,0 +1,140 @@
+"""Turnout: the same training script, unchanged, on any compute target.
+
+Names are imported when first used. This file also travels to targets, where `Run` alone is there.
+"""
+
+# pathlib would cost every script more than the rest of this file.
+# ruff: noqa: PTH109, PTH112, PTH118
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from turnout.client.compute import (
+        ComputeTarget,
+        RemoteCompute,
+        RemoteComputeAttachConfiguration,
+    )
+    from turnout.client.conda_dependencies import CondaDependencies
+    from turnout.client.environment import Environment
+    from turnout.client.exceptions import (
+        ActivityFailedException,
+        ComputeTargetException,
+        ExperimentExecutionException,
+        RunConfigurationException,
+        RunEnvironmentException,
+        SnapshotException,
+        UserErrorException,
+        WorkspaceException,
+    )
+    from turnout.client.experiment import Experiment
+    from turnout.client.run import Run, ScriptRun, get_run
+    from turnout.client.run_config import RunConfiguration
+    from turnout.client.script_run_config import ScriptRunConfig
+    from turnout.client.workspace import Workspace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActivityFailedException",
+    "ComputeTarget",
+    "ComputeTargetException",
+    "CondaDependencies",
+    "Environment",
+    "Experiment",
+    "ExperimentExecutionException",
+    "RemoteCompute",
+    "RemoteComputeAttachConfiguration",
+    "Run",
+    "RunConfiguration",
+    "RunConfigurationException",
+    "RunEnvironmentException",
+    "ScriptRun",
+    "ScriptRunConfig",
+    "SnapshotException",
+    "UserErrorException",
+    "Workspace",
+    "WorkspaceException",
+    "get_run",
+]
+
+_MODULES = {
+    "ActivityFailedException": "exceptions",
+    "ComputeTarget": "compute",
+    "ComputeTargetException": "exceptions",
+    "CondaDependencies": "conda_dependencies",
+    "Environment": "environment",
+    "Experiment": "experiment",
+    "ExperimentExecutionException": "exceptions",
+    "RemoteCompute": "compute",
+    "RemoteComputeAttachConfiguration": "compute",
+    "Run": "run",
+    "RunConfiguration": "run_config",
+    "RunConfigurationException": "exceptions",
+    "RunEnvironmentException": "exceptions",
+    "ScriptRun": "run",
+    "ScriptRunConfig": "script_run_config",
+    "SnapshotException": "exceptions",
+    "UserErrorException": "exceptions",
+    "Workspace": "workspace",
+    "WorkspaceException": "exceptions",
+    "get_run": "run",
+}
+#: What a script on a target may use with nothing installed there.
+_TRAVELS = ("Run", "RunEnvironmentException")
+
+
+def __getattr__(name: str) -> object:
+    if name in ("client", "spec", "snapshots"):
+        # `import turnout.client` where the payload stands first on the path.
+        _find_installed()
+    if name not in _MODULES:
+        raise AttributeError(f"module 'turnout' has no attribute '{name}'")
+    if name in _TRAVELS and os.environ.get("TURNOUT_RUN_FOLDER"):
+        from turnout.payload import tracking
+
+        value = getattr(tracking, name)
+    else:
+        value = _from_client(name)
+    globals()[name] = value
+    return value
+
+
+def _from_client(name: str) -> object:
+    from importlib import import_module
+
+    try:
+        try:
+            module = import_module(f"turnout.client.{_MODULES[name]}")
+        except ModuleNotFoundError as e:
+            if not (e.name or "").startswith("turnout.") or not _find_installed():
+                raise
+            module = import_module(f"turnout.client.{_MODULES[name]}")
+    except ModuleNotFoundError as e:
+        if not (e.name or "").startswith("turnout."):
+            raise
+        if name in _TRAVELS:
+            from turnout.payload import tracking
+
+            return getattr(tracking, name)
+        raise AttributeError(
+            f"'turnout.{name}' is not there: a script on a target has turnout.Run alone. Install "
+            "turnout into the run's environment to use the rest."
+        ) from None
+    return getattr(module, name)
+
+
+def _find_installed() -> bool:
+    """Let an installed turnout serve what the payload lacks; whether there is one."""
+    found = False
+    for entry in sys.path:
+        folder = os.path.join(entry or os.getcwd(), "turnout")
+        if folder not in __path__ and os.path.isdir(os.path.join(folder, "client")):
+            __path__.append(folder)
+            found = True
+    return found
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""The SDK's objects, and the HTTP client beneath them. Light imports: `import turnout` is free."""

@@ -1,0 +1,235 @@
+"""`CondaDependencies`: the packages of a system-managed environment, as v1 writes them down."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from turnout.client.exceptions import RunConfigurationException, UserErrorException
+
+FILE_NAME = "conda_dependencies.yml"
+PYTHON = re.compile(r"python(?:\s*[=<>~!].*|\s*)")
+VERSION = re.compile(r"\d+(\.\d+){0,2}(\.\*)?")
+REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+
+
+class CondaDependencies:
+    """A list of conda packages, pip packages and a Python version.
+
+    Example::
+
+        cd = CondaDependencies.create(pip_packages=["scikit-learn==1.5"], python_version="3.11")
+        cd.add_pip_package("pandas")
+
+    Nothing is checked until a run that uses it is submitted. Raises `RunConfigurationException`
+    for what is no package requirement.
+    """
+
+    def __init__(
+        self,
+        conda_dependencies_file_path: str | os.PathLike[str] | None = None,
+        _underlying_structure: dict[str, Any] | None = None,
+    ) -> None:
+        self._python: str | None = None
+        self._conda: list[str] = []
+        self._pip: list[str] = []
+        self._pip_options: list[str] = []
+        self._channels: list[str] = []
+        self._name = "project_environment"
+        if conda_dependencies_file_path is not None:
+            self._take(read_yaml(Path(conda_dependencies_file_path)))
+        elif _underlying_structure is not None:
+            self._take(_underlying_structure)
+
+    @staticmethod
+    def create(
+        pip_indexurl: str | None = None,
+        pip_packages: Iterable[str] | None = None,
+        conda_packages: Iterable[str] | None = None,
+        python_version: str | None = None,
+        pin_sdk_version: bool = True,
+    ) -> CondaDependencies:
+        """A list of these packages. Without `python_version` it is the target's own Python."""
+        found = CondaDependencies()
+        if pip_indexurl:
+            found.set_pip_index_url(pip_indexurl)
+        for package in listed("pip_packages", pip_packages):
+            found.add_pip_package(package)
+        for package in listed("conda_packages", conda_packages):
+            found.add_conda_package(package)
+        if python_version:
+            found.set_python_version(python_version)
+        return found
+
+    # -- packages -------------------------------------------------------------------------------
+
+    @property
+    def conda_packages(self) -> list[str]:
+        return list(self._conda)
+
+    @property
+    def pip_packages(self) -> list[str]:
+        return list(self._pip)
+
+    @property
+    def pip_options(self) -> list[str]:
+        return list(self._pip_options)
+
+    @property
+    def conda_channels(self) -> list[str]:
+        return list(self._channels)
+
+    def add_conda_package(self, conda_package: str) -> None:
+        """Add, or replace the one of that name: `scikit-learn=1.5`."""
+        text = checked(conda_package)
+        if PYTHON.fullmatch(text):
+            self.set_python_version(text[len("python") :].strip().lstrip("=") or None)
+        else:
+            replace_or_add(self._conda, text)
+
+    def remove_conda_package(self, conda_package: str) -> None:
+        self._conda = [p for p in self._conda if key(p) != key(conda_package)]
+
+    def add_pip_package(self, pip_package: str) -> None:
+        """Add, or replace the one of that name: `scikit-learn==1.5`."""
+        replace_or_add(self._pip, checked(pip_package))
+
+    def remove_pip_package(self, pip_package: str) -> None:
+        self._pip = [p for p in self._pip if key(p) != key(pip_package)]
+
+    def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
+        """These pip packages and no others."""
+        self._pip = []
+        for package in listed("pip_requirements", pip_requirements):
+            self.add_pip_package(package)
+
+    def add_channel(self, channel: str) -> None:
+        if channel not in self._channels:
+            self._channels.append(channel)
+
+    def remove_channel(self, channel: str) -> None:
+        self._channels = [c for c in self._channels if c != channel]
+
+    def set_pip_index_url(self, index_url: str) -> None:
+        self.set_pip_option(f"--index-url {index_url}")
+
+    def set_pip_option(self, pip_option: str) -> None:
+        word = pip_option.split()[0]
+        self._pip_options = [o for o in self._pip_options if o.split()[0] != word]
+        self._pip_options.append(pip_option)
+
+    def remove_pip_option(self, pip_option: str) -> None:
+        self._pip_options = [o for o in self._pip_options if o.split()[0] != pip_option.split()[0]]
+
+    def set_python_version(self, version: str | None) -> None:
+        """Such as "3.11" or "3.11.7"; None for the target's own."""
+        if version is not None and not VERSION.fullmatch(version):
+            raise RunConfigurationException(
+                f"'{version}' is no Python version; write it like '3.11' or '3.11.7'."
+            )
+        self._python = version
+
+    def get_python_version(self) -> str | None:
+        return self._python
+
+    # -- as data --------------------------------------------------------------------------------
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of a conda environment file."""
+        dependencies: list[Any] = [f"python={self._python}"] if self._python else []
+        if self._pip or self._pip_options:
+            dependencies.append({"pip": [*self._pip_options, *self._pip]})
+        dependencies += self._conda
+        found: dict[str, Any] = {"name": self._name, "dependencies": dependencies}
+        if self._channels:
+            found["channels"] = list(self._channels)
+        return copy.deepcopy(found)
+
+    def serialize_to_string(self) -> str:
+        import yaml
+
+        return yaml.safe_dump(self.as_dict(), sort_keys=False)
+
+    def save_to_file(
+        self, base_directory: str | os.PathLike[str], conda_file_path: str | None = None
+    ) -> str:
+        """Write the list below `base_directory`; the path relative to it."""
+        relative = conda_file_path or FILE_NAME
+        path = Path(base_directory) / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.serialize_to_string())
+        return relative
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Write the list to `path`, a file or a folder; the path written."""
+        goal = Path(path or ".")
+        goal = goal / FILE_NAME if goal.is_dir() else goal
+        goal.write_text(self.serialize_to_string())
+        return str(goal)
+
+    def _take(self, data: Any) -> None:
+        if not isinstance(data, dict):
+            raise RunConfigurationException("A conda environment file is a mapping.")
+        self._name = str(data.get("name") or self._name)
+        self._channels = [str(c) for c in data.get("channels") or []]
+        for item in data.get("dependencies") or []:
+            if isinstance(item, dict):
+                for line in item.get("pip") or []:
+                    text = str(line)
+                    if text.startswith("-"):
+                        self.set_pip_option(text)
+                    else:
+                        self.add_pip_package(text)
+            else:
+                self.add_conda_package(str(item))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CondaDependencies) and self.as_dict() == other.as_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"CondaDependencies({self.as_dict()!r})"
+
+
+def listed(name: str, given: Iterable[str] | None) -> Sequence[str]:
+    if isinstance(given, str):
+        raise RunConfigurationException(f"{name} must be a list: ['{given}'].")
+    return list(given or [])
+
+
+def checked(package: object) -> str:
+    if not isinstance(package, str) or not package.strip() or package.lstrip().startswith("-"):
+        raise RunConfigurationException(
+            f"{package!r} is not a package requirement. Write a name with an optional version, "
+            "for example 'scikit-learn==1.5'."
+        )
+    return package.strip()
+
+
+def key(package: str) -> str:
+    found = REQUIREMENT_NAME.match(package)
+    return (found.group(1) if found else package).lower().replace("_", "-").replace(".", "-")
+
+
+def replace_or_add(packages: list[str], package: str) -> None:
+    for i, held in enumerate(packages):
+        if key(held) == key(package):
+            packages[i] = package
+            return
+    packages.append(package)
+
+
+def read_yaml(path: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserErrorException(f"There is no file '{path}'.") from None
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
+        raise UserErrorException(f"'{path}' cannot be read as YAML: {e}") from None

@@ -1,0 +1,76 @@
+"""A run as v1's `get_details` shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from turnout.spec.environments import EnvironmentSpec
+from turnout.spec.records import from_dict
+from turnout.spec.runs import RunSpec
+
+
+def details(view: dict[str, Any], logs: dict[str, str]) -> dict[str, Any]:
+    """v1's dictionary of a run; `logs` are addresses by log name."""
+    found: dict[str, Any] = {
+        "runId": view["id"],
+        "target": view["target"],
+        "status": view["status"],
+        "startTimeUtc": view["started_at"],
+        "endTimeUtc": view["ended_at"],
+        "properties": view["properties"],
+        "tags": view["tags"],
+        "inputDatasets": [],
+        "outputDatasets": [],
+        "logFiles": logs,
+        "submittedBy": "",
+    }
+    for name in ("startTimeUtc", "endTimeUtc"):
+        if found[name] is None:
+            del found[name]
+    if view["spec"]:
+        found["runDefinition"] = definition(from_dict(RunSpec, view["spec"]))
+    if view["warnings"]:
+        found["warnings"] = [{"message": text} for text in view["warnings"]]
+    error = view["error"]
+    if error:
+        found["error"] = {
+            "error": {"code": error["code"], "message": error["message"]},
+            "exitCode": error.get("exit_code"),
+        }
+    return found
+
+
+def definition(spec: RunSpec) -> dict[str, Any]:
+    return {
+        "script": spec.script,
+        "command": list(spec.command),
+        "arguments": list(spec.arguments),
+        "target": spec.target,
+        "framework": spec.framework,
+        "communicator": spec.communicator,
+        "nodeCount": spec.node_count,
+        "maxRunDurationSeconds": spec.max_run_duration_s,
+        "environment": environment(spec.environment),
+        "history": {
+            "outputCollection": spec.output_collection,
+            "directoriesToWatch": list(spec.directories_to_watch),
+        },
+        **spec.sections,
+    }
+
+
+def environment(spec: EnvironmentSpec) -> dict[str, Any]:
+    dependencies: list[Any] = [*spec.conda]
+    if spec.python_version:
+        dependencies.insert(0, f"python={spec.python_version}")
+    if spec.pip:
+        dependencies.append({"pip": list(spec.pip)})
+    return {
+        "environmentVariables": dict(spec.variables),
+        "python": {
+            "userManagedDependencies": spec.user_managed,
+            "interpreterPath": spec.interpreter,
+            "condaDependencies": {"dependencies": dependencies},
+        },
+        "docker": {"enabled": False},
+    }

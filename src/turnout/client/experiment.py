@@ -1,0 +1,144 @@
+"""`Experiment`: a name under which runs are kept together."""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from turnout.client import submission
+from turnout.client.exceptions import UserErrorException
+from turnout.client.run import Run, ScriptRun, start
+from turnout.client.script_run_config import ScriptRunConfig
+from turnout.spec.runs import check_name
+
+if TYPE_CHECKING:
+    from turnout.client.workspace import Workspace
+
+
+class Experiment:
+    """Runs of one purpose. It comes to be with its first run.
+
+    Example::
+
+        exp = Experiment(workspace=Workspace.from_config(), name="my_experiment")
+        run = exp.submit(ScriptRunConfig(source_directory=".", script="train.py"))
+
+    Raises `UserError` for a name that cannot be one.
+    """
+
+    def __init__(self, workspace: Workspace, name: str, **ignored: Any) -> None:
+        self._workspace = workspace
+        self._name = check_name("an experiment", name)
+
+    @property
+    def workspace(self) -> Workspace:
+        return self._workspace
+
+    @property
+    def workspace_object(self) -> Workspace:
+        return self._workspace
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def id(self) -> str:
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.name})"
+
+    def _repr_html_(self) -> str:
+        cells = f"<td>{html.escape(self.name)}</td><td>{html.escape(self.workspace.name)}</td>"
+        return f"<table><tr><th>Name</th><th>Workspace</th></tr><tr>{cells}</tr></table>"
+
+    def submit(
+        self,
+        config: ScriptRunConfig,
+        tags: dict[str, Any] | None = None,
+        *,
+        properties: dict[str, Any] | None = None,
+        display_name: str | None = None,
+        parent: str | None = None,
+        progress: Callable[[str], None] | None = None,
+        **kwargs: Any,
+    ) -> ScriptRun:
+        """Start a run and return at once; `wait_for_completion` watches it.
+
+        `progress` is told what is being done (notes about the source folder go to stderr without
+        it). Raises `UserError` before anything is sent for a missing script or folder and for a
+        configuration that cannot be run; `SnapshotError` for a folder too large.
+        """
+        if not isinstance(config, ScriptRunConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserErrorException(
+                f"submit() takes a ScriptRunConfig, not {type(config).__name__}."
+            )
+        if kwargs:
+            raise UserErrorException(f"submit() has no argument '{next(iter(kwargs))}'.")
+        view = submission.submit(
+            self.workspace.client,
+            self.name,
+            config,
+            tags=tags,
+            properties=properties,
+            display_name=display_name,
+            parent=parent,
+            progress=progress or note,
+        )
+        return ScriptRun(self, view["id"], _view=view)
+
+    def start_logging(
+        self,
+        *,
+        display_name: str | None = None,
+        outputs: str | None = None,
+        snapshot_directory: str | None = None,
+        tags: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Run:
+        """Begin an interactive run: this process logs to it and ends it by `complete()`.
+
+        `snapshot_directory` is kept with the run if given; files of `outputs` (default
+        `./outputs`) when it completes.
+        """
+        if kwargs:
+            raise UserErrorException(f"start_logging() has no argument '{next(iter(kwargs))}'.")
+        client = self.workspace.client
+        properties: dict[str, str] = {}
+        if snapshot_directory is not None:
+            digest = submission.send_folder(client, snapshot_directory)
+            properties["ContentSnapshotId"] = digest
+        view = start(client, self.name, display_name, tags or {}, properties=properties)
+        return Run(self, view["id"], outputs, _view=view)
+
+    def get_runs(
+        self,
+        type: str | None = None,
+        tags: Any = None,
+        properties: Any = None,
+        include_children: bool = False,
+    ) -> Generator[Run, None, None]:
+        """Runs, newest first."""
+        return Run.list(self, type, tags, properties, include_children=include_children)
+
+    @staticmethod
+    def list(
+        workspace: Workspace,
+        experiment_name: str | None = None,
+        view_type: str = "ActiveOnly",
+        tags: Any = None,
+    ) -> list[Experiment]:
+        """The workspace's experiments, or those with the given name."""
+        found = workspace.client.get("/v1/experiments")["experiments"]
+        return [
+            Experiment(workspace, x["name"]) for x in found if experiment_name in (None, x["name"])
+        ]
+
+
+def note(text: str) -> None:
+    """Only what a person should know; the steps themselves are silent."""
+    if not text.startswith("Sending"):
+        print(text, file=sys.stderr)

@@ -1,0 +1,467 @@
+"""`Run` and `ScriptRun` as seen from outside: watch, collect, cancel; log to interactive ones."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from turnout.client import watching
+from turnout.client.details import details
+from turnout.client.exceptions import (
+    ActivityFailedException,
+    RunEnvironmentException,
+    UserErrorException,
+)
+from turnout.client.http import Client, segment
+from turnout.client.sinks import ServiceSink
+from turnout.payload import tracking, values
+from turnout.spec.errors import NotFoundError
+from turnout.spec.records import nearest
+
+if TYPE_CHECKING:
+    from turnout.client.experiment import Experiment
+    from turnout.client.workspace import Workspace
+
+SCRIPT_RUN = "azureml.scriptrun"
+FINAL = ("completed", "failed", "canceled")
+PAGE = 500
+OUTPUTS = "outputs"
+
+
+class Run(tracking.Run):
+    """A run of the workspace.
+
+    `Run(experiment, run_id)` gets one that is there; `Experiment.submit` and
+    `Experiment.start_logging` make new ones. In a script `Run.get_context()` gives the run around
+    it. Raises `NotFoundError` for an id that no run has.
+
+    Example::
+
+        run = experiment.submit(config)
+        run.wait_for_completion(show_output=True)
+        print(run.get_metrics())
+        run.download_file("outputs/model.pkl")
+    """
+
+    def __init__(
+        self, experiment: Any, run_id: str, outputs: str | None = None, **kwargs: Any
+    ) -> None:
+        view: dict[str, Any] | None = kwargs.pop("_view", None)
+        self._client: Client = experiment.workspace.client
+        if view is None:
+            view = self._client.get(f"/v1/runs/{segment(run_id)}")
+        assert view is not None
+        self._view: dict[str, Any] = view
+        super().__init__(
+            experiment, view["id"], outputs, _sink=ServiceSink(self._client, view["id"])
+        )
+
+    # -- which run ------------------------------------------------------------------------------
+
+    @classmethod
+    def get_context(
+        cls, allow_offline: bool = True, used_for_context_manager: bool = False, **kwargs: Any
+    ) -> tracking.Run:
+        """The run around this process, else an offline one whose calls print. Raises
+        `RunEnvironmentException` instead with `allow_offline=False`."""
+        try:
+            return tracking.current_run(allow_offline)
+        except values.RunEnvironmentException as e:
+            raise RunEnvironmentException(e.message) from None
+
+    @staticmethod
+    def get(workspace: Workspace, run_id: str) -> Run:
+        """The run with this id, or with the only id that contains it."""
+        view = workspace.client.get(f"/v1/runs/{segment(run_id)}")
+        return from_view(workspace, view)
+
+    @staticmethod
+    def list(
+        experiment: Experiment,
+        type: str | None = None,
+        tags: Any = None,
+        properties: Any = None,
+        status: str | None = None,
+        include_children: bool = False,
+        _rehydrate_runs: bool = True,
+    ) -> Generator[Run, None, None]:
+        """Runs of the experiment, newest first. `tags` and `properties`: a name, or
+        `{name: value}`; `status`: v1's name such as "Completed"."""
+        query = {"experiment": experiment.name, "type": type, "include_children": include_children}
+        return find(experiment, query, tags, properties, status)
+
+    @property
+    def _path(self) -> str:
+        return f"/v1/runs/{segment(self.id)}"
+
+    def refresh(self) -> dict[str, Any]:
+        """The run as the service has it now (docs/design/http-api.md)."""
+        self._view = self._client.get(self._path)
+        return self._view
+
+    @property
+    def name(self) -> str:
+        return self._view["display_name"]
+
+    @property
+    def display_name(self) -> str:
+        return self._view["display_name"]
+
+    @display_name.setter
+    def display_name(self, value: str) -> None:
+        self._write("display_name", value=values.label(value, "A run"))
+        self._view["display_name"] = value
+
+    @property
+    def number(self) -> int:
+        return self._view["number"]
+
+    @property
+    def type(self) -> str:
+        return self._view["type"]
+
+    @property
+    def status(self) -> str:
+        """v1's name of the state: "Running", "Completed" and so on, asked anew."""
+        if self._view["state"] not in FINAL:
+            self.refresh()
+        return self._view["status"]
+
+    @property
+    def parent(self) -> tracking.Run | None:
+        parent = self._view["parent"]
+        return None if parent is None else Run.get(self.experiment.workspace, parent)
+
+    def get_tags(self) -> dict[str, str | None]:
+        return dict(self.refresh()["tags"])
+
+    def get_properties(self) -> dict[str, str | None]:
+        return dict(self.refresh()["properties"])
+
+    def add_properties(self, properties: dict[str, Any]) -> None:
+        """Add properties. They never change: another value for a known key is an error."""
+        self._write("properties", add=values.texts(properties, "Properties"))
+
+    def get_portal_url(self) -> str:
+        """Empty: this version has no portal."""
+        return ""
+
+    def __repr__(self) -> str:
+        return super().__repr__()
+
+    def _repr_html_(self) -> str:
+        cells = [self.experiment.name, self.id, self.type, self.status]
+        head = "".join(f"<th>{name}</th>" for name in ("Experiment", "Id", "Type", "Status"))
+        body = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells)
+        return f"<table><tr>{head}</tr><tr>{body}</tr></table>"
+
+    # -- watching -------------------------------------------------------------------------------
+
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        wait_post_processing: bool = False,
+        raise_on_error: bool = True,
+        out: TextIO | None = None,
+    ) -> dict[str, Any]:
+        """Wait for the end of the run, its outputs collected; return `get_details()`.
+
+        With `show_output` its logs are printed as they grow (to `out`, else stdout). Raises
+        `ActivityFailedException` when the run failed, unless `raise_on_error=False`. An interrupt
+        (Ctrl-C) ends the waiting, not the run.
+        """
+        if show_output:
+            self._view = watching.show(self._client, self.id, out)
+        else:
+            self._view = watching.wait(self._client, self.id)
+        found = self._details()
+        if raise_on_error and self._view["state"] == "failed":
+            error = self._view["error"] or {}
+            message = error.get("message") or "The run failed without a reason."
+            raise ActivityFailedException(f"Run {self.id} failed: {message}", found)
+        return found
+
+    def get_status(self) -> str:
+        return self.status
+
+    def get_detailed_status(self) -> dict[str, Any]:
+        """`{"status", "details"}`: the state and what is being done or waited for."""
+        view = self.refresh()
+        return {"status": view["status"], "details": view["message"]}
+
+    def get_details(self) -> dict[str, Any]:
+        """v1's dictionary: runId, target, status, times, properties, runDefinition, logFiles, and
+        error or warnings if there are any."""
+        self.refresh()
+        return self._details()
+
+    def _details(self) -> dict[str, Any]:
+        logs = self._client.get(f"{self._path}/logs")["logs"]
+        return details(
+            self._view, {x["name"]: f"{self._path}/logs/{x['name']}" for x in logs if x["size"]}
+        )
+
+    def get_details_with_logs(self) -> dict[str, Any]:
+        """As `get_details`, with the text of each log in `logFiles`."""
+        found = self.get_details()
+        for name, path in found["logFiles"].items():
+            data = b"".join(self._client.stream(path))
+            found["logFiles"][name] = data.decode(errors="replace")
+        return found
+
+    def get_metrics(
+        self,
+        name: str | None = None,
+        recursive: bool = False,
+        run_type: str | None = None,
+        populate: bool = False,
+    ) -> dict[str, Any]:
+        """`{name: value or list}`; `{run id: {…}}` over all below it with `recursive`."""
+        query = {"recursive": True} if recursive else None
+        found = values.decode(self._client.get(f"{self._path}/metrics", query)["metrics"])
+        if name is None:
+            return found
+        if recursive:
+            return {k: {n: v for n, v in m.items() if n == name} for k, m in found.items()}
+        return {n: v for n, v in found.items() if n == name}
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def get_file_names(self) -> list[str]:
+        """Outputs, uploads and logs, by run-relative name."""
+        return self._need_sink().file_names()
+
+    def download_file(
+        self,
+        name: str,
+        output_file_path: str | os.PathLike[str] | None = None,
+        _validate_checksum: bool = False,
+    ) -> None:
+        """Copy a file of the run to `output_file_path` (its own name in the current folder; a
+        folder that is there takes it by its name). Raises `NotFoundError` with similar names."""
+        base = name.rpartition("/")[2]
+        goal = Path(output_file_path or base)
+        if goal.is_dir() or (output_file_path and str(output_file_path).endswith("/")):
+            goal = goal / base
+        names = self.get_file_names()
+        if name not in names:
+            raise NotFoundError(
+                f"Run {self.id} has no file '{name}'{nearest(name, names)}."
+                + (f" It has {len(names)} files; get_file_names() lists them." if names else "")
+            )
+        self._download(name, goal)
+
+    def download_files(
+        self,
+        prefix: str | None = None,
+        output_directory: str | os.PathLike[str] | None = None,
+        output_paths: list[str] | None = None,
+        batch_size: int = 100,
+        append_prefix: bool = True,
+        timeout_seconds: int | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        """Copy all files whose name begins with `prefix` below `output_directory` (the current
+        folder), the prefix left out with `append_prefix=False`; or to `output_paths`."""
+        names = [n for n in self.get_file_names() if n.startswith(prefix or "")]
+        if output_paths is not None and len(output_paths) != len(names):
+            raise UserErrorException(
+                f"output_paths has {len(output_paths)} entries for {len(names)} files."
+            )
+        base = Path(output_directory or ".")
+        for i, name in enumerate(names):
+            # The name comes from elsewhere: it must not lead out of the folder.
+            safe = values.file_name(name)
+            if not append_prefix and prefix and "/" in prefix.rstrip("/") + "/":
+                safe = values.file_name(safe[len(prefix) :].lstrip("/") or safe.rpartition("/")[2])
+            goal = Path(output_paths[i]) if output_paths else base / safe
+            if progress:
+                progress(f"Fetching {i + 1} of {len(names)}: {name}")
+            self._download(name, goal)
+
+    def _download(self, name: str, goal: Path) -> None:
+        folder = "logs" if name in self._log_names() else "files"
+        try:
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            if folder == "logs":
+                self._download_log(name, goal)
+            else:
+                self._client.download(f"{self._path}/files/{segment(name)}", goal)
+        except OSError as e:
+            raise UserErrorException(f"'{goal}' cannot be written: {e.strerror or e}.") from None
+
+    def _log_names(self) -> set[str]:
+        if "log names" not in self.__dict__:
+            logs = self._client.get(f"{self._path}/logs")["logs"]
+            self.__dict__["log names"] = {found["name"] for found in logs}
+        return self.__dict__["log names"]
+
+    def _download_log(self, name: str, goal: Path) -> None:
+        """Logs are read in parts: one answer holds a few megabytes of them at most."""
+        with goal.open("wb") as file:
+            while True:
+                query = {"offset": file.tell()}
+                path = f"{self._path}/logs/{segment(name)}"
+                with self._client.open("GET", path, query=query) as answer:
+                    data = answer.read()
+                if not data:
+                    return
+                file.write(data)
+
+    def get_all_logs(self, destination: str | os.PathLike[str] | None = None) -> list[str]:
+        """Copy all logs below `destination` (a folder named by the run); their paths."""
+        base = Path(destination or self.id)
+        found: list[str] = []
+        for name in sorted(self._log_names() & set(self.get_file_names())):
+            goal = base / values.file_name(name)
+            self._download(name, goal)
+            found.append(str(goal))
+        return found
+
+    # -- snapshot -------------------------------------------------------------------------------
+
+    def get_snapshot_id(self) -> str:
+        found = self._view["snapshot"] or self.get_properties().get("ContentSnapshotId")
+        if not found:
+            raise UserErrorException(f"Run {self.id} has no snapshot.")
+        return found
+
+    def restore_snapshot(
+        self, snapshot_id: str | None = None, path: str | os.PathLike[str] | None = None
+    ) -> str:
+        """Write the source folder as it was submitted below `path` (a folder named by the
+        run); the folder's path. What is there already is not touched: the folder must be empty."""
+        from turnout.snapshots import restore
+
+        goal = Path(path or f"{self.id}-snapshot")
+        digest = snapshot_id or self.get_snapshot_id()
+        restore(self._client.stream(f"/v1/snapshots/{segment(digest)}"), goal)
+        return str(goal.absolute())
+
+    # -- children -------------------------------------------------------------------------------
+
+    def _begin_child(
+        self, name: str | None, run_id: str | None, tags: dict[str, Any]
+    ) -> tracking.Run:
+        view = start(self._client, self.experiment.name, name, tags, parent=self.id)
+        return Run(self.experiment, view["id"], _view=view)
+
+    def submit_child(self, config: Any, tags: dict[str, Any] | None = None, **kwargs: Any) -> Run:
+        """Submit a run as a child of this one."""
+        return self.experiment.submit(config, tags, parent=self.id, **kwargs)
+
+    def get_children(
+        self,
+        recursive: bool = False,
+        tags: Any = None,
+        properties: Any = None,
+        type: str | None = None,
+        status: str | None = None,
+        _rehydrate_runs: bool = True,
+    ) -> Any:
+        """Child runs, newest first; theirs too with `recursive`."""
+        query = {"parent": self.id, "type": type}
+        for child in find(self.experiment, query, tags, properties, status):
+            yield child
+            if recursive:
+                yield from child.get_children(True, tags, properties, type, status)
+
+    # -- states ---------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Ask for the end of the run. It is over when `status` says Canceled."""
+        self._view = self._client.post(f"{self._path}/cancel")
+
+    def complete(self, _set_status: bool = True) -> None:
+        """End an interactive run; the files of `./outputs` become its outputs."""
+        folder = Path(self._outputs or OUTPUTS)
+        if self._view["type"] != SCRIPT_RUN and self._view["parent"] is None and folder.is_dir():
+            self.upload_folder(OUTPUTS, folder)
+        super().complete()
+        self.refresh()
+
+    def fail(
+        self, error_details: Any = None, error_code: Any = None, _set_status: bool = True
+    ) -> None:
+        """End an interactive run as failed, with a reason."""
+        super().fail(error_details, error_code)
+        self.refresh()
+
+
+class ScriptRun(Run):
+    """A run of a script on a target."""
+
+    RUN_TYPE = SCRIPT_RUN
+
+    def __init__(
+        self, experiment: Any, run_id: str, directory: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(experiment, run_id, **kwargs)
+
+
+def get_run(
+    experiment: Experiment, run_id: str, rehydrate: bool = True, clean_up: bool = True
+) -> Run:
+    """The run with this id."""
+    return Run.get(experiment.workspace, run_id)
+
+
+def from_view(workspace: Workspace, view: dict[str, Any]) -> Run:
+    """The object of the class that fits the run's type."""
+    from turnout.client.experiment import Experiment
+
+    kind = ScriptRun if view["type"] == SCRIPT_RUN else Run
+    return kind(Experiment(workspace, view["experiment"]), view["id"], _view=view)
+
+
+def find(
+    experiment: Experiment, query: dict[str, Any], tags: Any, properties: Any, status: str | None
+) -> Generator[Run, None, None]:
+    """Pages through the runs that match."""
+    before: int | None = None
+    query = {**query, "tag": first(tags), "property": first(properties), "limit": PAGE}
+    while True:
+        page = experiment.workspace.client.get("/v1/runs", {**query, "before": before})["runs"]
+        for view in page:
+            fits = tracking.has_all(view["tags"], tags)
+            fits = fits and tracking.has_all(view["properties"], properties)
+            if fits and status in (None, view["status"]):
+                yield from_view(experiment.workspace, view)
+        if len(page) < PAGE:
+            return
+        before = page[-1]["number"]
+
+
+def first(wanted: Any) -> str | None:
+    """The one condition that the service is asked for; the rest is looked at here."""
+    if wanted is None or isinstance(wanted, str):
+        return wanted
+    for name, value in wanted.items():
+        return name if value is None else f"{name}={value}"
+    return None
+
+
+def start(
+    client: Client,
+    experiment: str,
+    display_name: str | None,
+    tags: dict[str, Any],
+    *,
+    parent: str | None = None,
+    properties: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Begin an interactive run."""
+    body = {
+        "key": os.urandom(16).hex(),
+        "experiment": experiment,
+        "display_name": display_name,
+        "tags": values.texts(tags, "Tags"),
+        "properties": properties or {},
+        "interactive": True,
+        "parent": parent,
+    }
+    return client.post("/v1/runs", json.loads(json.dumps(body)))

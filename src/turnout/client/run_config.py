@@ -1,0 +1,272 @@
+"""`RunConfiguration`: where and how a script runs, in v1's sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.client.conda_dependencies import CondaDependencies
+from turnout.client.environment import (
+    DEFAULT_CPU_IMAGE,
+    DEFAULT_GPU_IMAGE,
+    ContainerRegistry,
+    DockerSection,
+    Environment,
+    PythonSection,
+    SparkSection,
+)
+from turnout.client.exceptions import RunConfigurationException
+from turnout.client.sections import Section
+from turnout.spec.records import nearest
+from turnout.spec.runs import MAX_RUN_DURATION_S, RunSpec
+
+__all__ = [
+    "DEFAULT_CPU_IMAGE",
+    "DEFAULT_GPU_IMAGE",
+    "AmlComputeConfiguration",
+    "CondaDependencies",
+    "ContainerRegistry",
+    "DataReferenceConfiguration",
+    "DockerConfiguration",
+    "DockerSection",
+    "EnvironmentDefinition",
+    "HdiConfiguration",
+    "HistoryConfiguration",
+    "MpiConfiguration",
+    "PyTorchConfiguration",
+    "PythonSection",
+    "RunConfiguration",
+    "SparkConfiguration",
+    "SparkSection",
+    "TensorflowConfiguration",
+]
+
+EnvironmentDefinition = Environment
+FRAMEWORKS = ("Python", "PySpark", "CNTK", "TensorFlow", "PyTorch")
+COMMUNICATORS = ("None", "ParameterServer", "OpenMpi", "IntelMpi", "Nccl", "Gloo")
+
+
+@dataclass(repr=False)
+class HistoryConfiguration(Section):
+    output_collection: bool = True
+    snapshot_project: bool = True
+    directories_to_watch: list[str] = field(default_factory=lambda: ["logs"])
+
+
+@dataclass(repr=False)
+class SparkConfiguration(Section):
+    configuration: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(repr=False)
+class HdiConfiguration(Section):
+    yarn_deploy_mode: str = "cluster"
+
+
+@dataclass(repr=False)
+class TensorflowConfiguration(Section):
+    worker_count: int = 1
+    parameter_server_count: int = 1
+
+
+@dataclass(repr=False)
+class MpiConfiguration(Section):
+    process_count_per_node: int = 1
+    node_count: int = 1
+
+
+@dataclass(repr=False)
+class PyTorchConfiguration(Section):
+    communication_backend: str = "Nccl"
+    process_count: int | None = None
+    node_count: int = 1
+
+
+@dataclass(repr=False)
+class AmlComputeConfiguration(Section):
+    vm_size: str | None = None
+    vm_priority: str | None = None
+    _retain_cluster: bool = False
+    _name: str | None = None
+    _cluster_max_node_count: int = 1
+
+
+@dataclass(repr=False)
+class DockerConfiguration(Section):
+    use_docker: bool = False
+    shared_volumes: bool = True
+    arguments: list[str] = field(default_factory=list[str])
+    shm_size: str | None = None
+
+
+@dataclass(repr=False)
+class DataReferenceConfiguration(Section):
+    datastore_name: str | None = None
+    mode: str = "mount"
+    path_on_datastore: str | None = None
+    path_on_compute: str | None = None
+    overwrite: bool = False
+
+
+@dataclass(repr=False)
+class RunConfiguration(Section):
+    """Where and how a script runs.
+
+    Example::
+
+        rc = RunConfiguration()
+        rc.target = "lab"
+        rc.environment.python.conda_dependencies = CondaDependencies.create(
+            pip_packages=["scikit-learn"]
+        )
+
+    Setting a name that is not there raises `RunConfigurationException` with the nearest one.
+    """
+
+    script: str | None = None
+    #: A list, or one string that is split like a shell would.
+    arguments: list[Any] = field(default_factory=list[Any])
+    framework: str = "Python"
+    communicator: str = "None"
+    conda_dependencies: CondaDependencies | None = None
+    command: Any = None
+    _target: str = "local"
+    max_run_duration_seconds: int | None = None
+    node_count: int = 1
+    priority: int | None = None
+    auto_prepare_environment: bool = True
+    environment: Environment = field(default_factory=Environment)
+    environment_variables: dict[str, str] = field(default_factory=dict[str, str])
+    history: HistoryConfiguration = field(default_factory=HistoryConfiguration)
+    spark: SparkConfiguration = field(default_factory=SparkConfiguration)
+    docker: DockerConfiguration = field(default_factory=DockerConfiguration)
+    hdi: HdiConfiguration = field(default_factory=HdiConfiguration)
+    tensorflow: TensorflowConfiguration = field(default_factory=TensorflowConfiguration)
+    mpi: MpiConfiguration = field(default_factory=MpiConfiguration)
+    pytorch: PyTorchConfiguration = field(default_factory=PyTorchConfiguration)
+    amlcompute: AmlComputeConfiguration = field(default_factory=AmlComputeConfiguration)
+    data_references: dict[str, Any] = field(default_factory=dict[str, Any])
+    source_directory_data_store: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.conda_dependencies is not None:
+            self.environment.python.conda_dependencies = self.conda_dependencies
+            self.conda_dependencies = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "framework":
+            value = one_of("framework", value or "Python", FRAMEWORKS)
+        elif name == "communicator":
+            value = one_of("communicator", value or "None", COMMUNICATORS)
+        elif name == "arguments":
+            value = words(value)
+        super().__setattr__(name, value)
+
+    @property
+    def target(self) -> str:
+        """The target's name. A `ComputeTarget` may be set too."""
+        return self._target
+
+    @target.setter
+    def target(self, value: Any) -> None:
+        name = value if isinstance(value, str) else getattr(value, "name", None)
+        if not isinstance(name, str) or not name:
+            raise RunConfigurationException(
+                "target must be the name of a target, or a ComputeTarget, "
+                f"not {type(value).__name__}."
+            )
+        self._target = name
+
+    def to_spec(
+        self,
+        script: str | None = None,
+        arguments: Iterable[Any] | None = None,
+        command: Any = None,
+    ) -> RunSpec:
+        """The run that this asks for, with another script and arguments if given; the snapshot is
+        still open. Raises `RunConfigurationException` or `UserError` for what cannot be run."""
+        for problem in self.unsupported():
+            raise RunConfigurationException(problem)
+        line = words(command if command is not None else self.command)
+        given = self.arguments if arguments is None else words(arguments)
+        chosen = "" if line else (script or self.script or "")
+        seconds = self.max_run_duration_seconds
+        spec = RunSpec(
+            script=chosen.replace("\\", "/").removeprefix("./"),
+            arguments=() if line else texts(given),
+            command=texts([*line, *given]) if line else (),
+            target=self.target,
+            framework=self.framework,
+            communicator=self.communicator,
+            node_count=self.node_count,
+            environment=self.environment.to_spec(self.target, self.environment_variables),
+            max_run_duration_s=MAX_RUN_DURATION_S if seconds is None else seconds,
+            output_collection=self.history.output_collection,
+            directories_to_watch=tuple(self.history.directories_to_watch or ()),
+            sections=self.sections(),
+        )
+        spec.check()
+        return spec
+
+    def unsupported(self) -> list[str]:
+        """What is asked for that this version does not do, each with what to do instead."""
+        found: list[str] = []
+        if self.docker.use_docker:
+            found.append(
+                "Containers are not there in this version: set docker.use_docker = False."
+            )
+        if self.data_references:
+            found.append(
+                "Data references are not there in this version: pass paths that the target sees."
+            )
+        if self.communicator != "None":
+            found.append(
+                f"The communicator '{self.communicator}' is not there in this version: runs have "
+                "one process. Leave communicator unset."
+            )
+        return found
+
+    def sections(self) -> dict[str, object]:
+        named: dict[str, Section] = {
+            "amlcompute": self.amlcompute,
+            "hdi": self.hdi,
+            "mpi": self.mpi,
+            "pytorch": self.pytorch,
+            "spark": self.spark,
+            "tensorflow": self.tensorflow,
+        }
+        return {name: found for name, s in named.items() if (found := s.changes())}
+
+
+def one_of(what: str, value: object, known: tuple[str, ...]) -> str:
+    for name in known:
+        if isinstance(value, str) and name.lower() == value.lower():
+            return name
+    raise RunConfigurationException(
+        f"'{value}' is no {what}{nearest(str(value), known)}: use one of {', '.join(known)}."
+    )
+
+
+def words(given: Any) -> list[Any]:
+    """A list of arguments; one string is split like a shell would."""
+    if given is None:
+        return []
+    if isinstance(given, str):
+        import shlex
+
+        try:
+            return list(shlex.split(given))
+        except ValueError as e:
+            raise RunConfigurationException(
+                f"The arguments {given!r} cannot be split: {e}."
+            ) from None
+    if not isinstance(given, list | tuple):
+        raise RunConfigurationException(
+            f"Arguments must be a list, not {type(given).__name__}: ['--alpha', 0.5]."
+        )
+    return list(given)
+
+
+def texts(given: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(str(value) for value in given)

@@ -1,0 +1,112 @@
+"""Sends a run: spec, then only what the service lacks of the snapshot, then the spec again."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from turnout.client import embedded
+from turnout.client.exceptions import UserErrorException
+from turnout.client.script_run_config import ScriptRunConfig, find_folder
+from turnout.spec.errors import SnapshotError, SnapshotMissingError
+from turnout.spec.records import to_dict
+from turnout.spec.runs import check_name
+
+if TYPE_CHECKING:
+    from turnout.client.http import Client
+    from turnout.snapshots import Capture
+
+#: Told what is being done: "Sending the snapshot: 12 of 50 MB".
+Progress = Callable[[str], None]
+#: Progress is told at most this often, in bytes sent.
+PROGRESS_BYTES = 1 << 20
+#: A folder that changes while it is captured or sent is captured anew this often.
+TRIES = 3
+
+
+def submit(
+    client: Client,
+    experiment: str,
+    config: ScriptRunConfig,
+    *,
+    tags: Mapping[str, Any] | None = None,
+    properties: Mapping[str, Any] | None = None,
+    display_name: str | None = None,
+    parent: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The new run as docs/design/http-api.md describes it. Raises `UserError` for what can be
+    seen to be wrong before anything is sent."""
+    check_name("an experiment", experiment)
+    spec = config.to_spec()
+    body: dict[str, Any] = {
+        # Made here: a repeated POST, when the answer got lost, is the same run.
+        "key": os.urandom(16).hex(),
+        "experiment": experiment,
+        "tags": {str(k): None if v is None else str(v) for k, v in (tags or {}).items()},
+        "properties": {str(k): str(v) for k, v in (properties or {}).items()},
+        "display_name": display_name,
+        "parent": parent,
+    }
+    if not config.run_config.history.snapshot_project:
+        return client.post("/v1/runs", {**body, "spec": to_dict(spec)})
+    folder = find_folder(config.source_directory)
+    for left in reversed(range(TRIES)):
+        captured = capture(folder, progress)
+        if spec.script and spec.script not in captured:
+            raise UserErrorException(
+                f"The script '{spec.script}' is left out of the snapshot by the ignore file of "
+                f"'{folder}'. Remove the pattern that matches it."
+            )
+        ready = to_dict(dataclasses.replace(spec, snapshot=captured.digest))
+        try:
+            return client.post("/v1/runs", {**body, "spec": ready})
+        except SnapshotMissingError:
+            pass
+        try:
+            send(client, captured, progress)
+        except SnapshotError:
+            if not left:
+                raise
+            continue
+        return client.post("/v1/runs", {**body, "spec": ready})
+    raise AssertionError("unreachable")
+
+
+def capture(folder: Path, progress: Progress | None = None) -> Capture:
+    """The folder as it is now; what a person should know about it goes to `progress`."""
+    from turnout import snapshots
+
+    captured = snapshots.capture(folder, embedded.home_folder())
+    if progress:
+        for note in captured.notes:
+            progress(note)
+    return captured
+
+
+def send(client: Client, captured: Capture, progress: Progress | None = None) -> None:
+    """Send what the service lacks. Raises `SnapshotError` when a file changed meanwhile."""
+    answer = client.post("/v1/snapshots/missing", {"hashes": captured.hashes})
+    missing = set(answer["missing"])
+    total = captured.bundle_size(missing)
+
+    def parts() -> Iterator[bytes]:
+        sent = told = 0
+        for part in captured.bundle(missing):
+            yield part
+            sent += len(part)
+            if progress and sent - told >= PROGRESS_BYTES:
+                told = sent
+                progress(f"Sending the snapshot: {sent >> 20} of {total >> 20} MB")
+
+    client.request("PUT", "/v1/snapshots", parts)
+
+
+def send_folder(client: Client, folder: str) -> str:
+    """Send the folder's snapshot; its digest."""
+    captured = capture(find_folder(folder))
+    send(client, captured)
+    return captured.digest
