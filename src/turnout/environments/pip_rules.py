@@ -19,10 +19,12 @@ OPTIONS = {
     "extra-index-url": "UV_INDEX",
     "find-links": "UV_FIND_LINKS",
     "trusted-host": "UV_INSECURE_HOST",
-    "no-index": "UV_NO_INDEX",
     "cert": "SSL_CERT_FILE",
 }
-UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
+UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL")
+#: Where systems keep the certificates that they trust; uv brings its own, which a company's proxy
+#: is not among.
+BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
 def config_files(environ: Mapping[str, str]) -> list[str]:
@@ -58,11 +60,11 @@ def pip_options(environ: Mapping[str, str]) -> dict[str, str]:
         for section in ("global", "install"):
             if parser.has_section(section):
                 options.update(parser.items(section))
-    for name in OPTIONS:
+    for name in (*OPTIONS, "no-index"):
         value = environ.get("PIP_" + name.upper().replace("-", "_"))
         if value:
             options[name] = value
-    return {name: value for name, value in options.items() if name in OPTIONS and value.strip()}
+    return {name: value for name, value in options.items() if value.strip()}
 
 
 def uv_variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -70,21 +72,29 @@ def uv_variables(environ: Mapping[str, str]) -> dict[str, str]:
     options = pip_options(environ)
     own = any(environ.get(name) for name in UV_INDEXES) or has_uv_config(environ)
     found: dict[str, str] = {}
-    for name, value in options.items():
-        target = OPTIONS[name]
+    for name, target in OPTIONS.items():
+        value = options.get(name, "")
+        if not value:
+            continue
         if environ.get(target) or (own and target in UV_INDEXES):
             continue
-        if name == "no-index":
-            if value.strip().lower() in ("1", "true", "yes", "on"):
-                found[target] = "1"
-        elif name == "find-links":
+        if name == "find-links":
             found[target] = ",".join(value.split())
         else:
             found[target] = " ".join(value.split())
     if "UV_INDEX" in found and not environ.get("UV_INDEX_STRATEGY"):
         # pip takes the best version of all its indexes, uv the first index that has the name.
         found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    if not (environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR") or options.get("cert")):
+        for file in filter(os.path.isfile, BUNDLES):
+            found["SSL_CERT_FILE"] = file
     return found
+
+
+def uv_arguments(environ: Mapping[str, str]) -> list[str]:
+    """What uv takes as an argument only."""
+    value = pip_options(environ).get("no-index", "").strip().lower()
+    return ["--no-index"] if value in ("1", "true", "yes", "on") else []
 
 
 def has_uv_config(environ: Mapping[str, str]) -> bool:
@@ -94,5 +104,6 @@ def has_uv_config(environ: Mapping[str, str]) -> bool:
 
 
 if __name__ == "__main__":
+    words = [*sys.argv[1:], *uv_arguments(os.environ)]
     os.environ.update(uv_variables(os.environ))
-    os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606 - becomes uv; a shell has no part in it
+    os.execv(words[0], words)  # noqa: S606 - becomes uv; a shell has no part in it

@@ -1,0 +1,144 @@
+"""What recipes say, and when two of them are the same environment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from turnout.environments import registry
+from turnout.environments.base import EnvironmentSettings, Recipe
+from turnout.spec.environments import EnvironmentSpec
+from turnout.spec.errors import EnvironmentSpecError
+
+
+def pip(*lines: str, python: str | None = None) -> Recipe:
+    return registry.recipe(EnvironmentSpec(pip=lines, python_version=python))
+
+
+def test_uv_recipe() -> None:
+    recipe = pip("scikit-learn", "azureml-defaults", python="3.11")
+    data = json.loads(json.dumps(recipe.to_dict({"uv": "00ff"})))
+    assert data["tools"] == {"uv": "00ff"}
+    assert data["files"]["requirements.txt"] == "scikit-learn\n"
+    assert data["label"] == "Python 3.11, 1 package"
+    create, install = data["steps"]
+    assert create["argv"][-4:] == ["{uv}", "system", "3.11", "{prefix}"]
+    assert "azureml-defaults: part of Turnout" in create["message"]
+    assert install["message"] == "Installing 1 package"
+    assert "--compile-bytecode" in install["argv"]
+    assert data["activation"]["argv_prefix"] == ["{prefix}/bin/python"]
+
+
+def test_nothing_to_install_has_one_step() -> None:
+    recipe = pip()
+    assert len(recipe.steps) == 1
+    assert recipe.label == "no packages"
+
+
+def test_same_key() -> None:
+    assert pip("a", "b>=1, <2").key == pip("B<2,>=1", "a", "A", "azureml-sdk").key
+
+
+def test_other_key() -> None:
+    settings = EnvironmentSettings(index_url="https://index.example/simple")
+    with_index = registry.recipe(EnvironmentSpec(pip=("a",)), settings)
+    keys = [pip("a").key, pip("a==1").key, pip("b").key, pip("a", python="3.11").key]
+    keys.append(with_index.key)
+    assert len(set(keys)) == len(keys)
+    assert all(len(key or "") == 64 for key in keys)
+
+
+def test_variables_do_not_change_the_key() -> None:
+    spec = EnvironmentSpec(pip=("a",), variables={"SEED": "1"})
+    assert registry.recipe(spec).key == pip("a").key
+
+
+def test_settings_reach_every_step() -> None:
+    settings = EnvironmentSettings(
+        index_url="https://one.example",
+        extra_index_urls=("https://two.example", "https://three.example"),
+        find_links=("/a", "/b"),
+        variables={"SSL_CERT_FILE": "/ca.pem"},
+    )
+    recipe = registry.recipe(EnvironmentSpec(pip=("a",)), settings)
+    for step in recipe.steps:
+        assert step.env["UV_DEFAULT_INDEX"] == "https://one.example"
+        assert step.env["UV_INDEX"] == "https://two.example https://three.example"
+        assert step.env["UV_FIND_LINKS"] == "/a,/b"
+        assert step.env["SSL_CERT_FILE"] == "/ca.pem"
+
+
+def test_settings_from_environment_leave_tokens_out() -> None:
+    found = EnvironmentSettings.from_environment(
+        {
+            "PIP_INDEX_URL": "https://one.example",
+            "PIP_EXTRA_INDEX_URL": "a b",
+            "PIP_FIND_LINKS": "/w",
+            "UV_PUBLISH_TOKEN": "secret",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "SSL_CERT_FILE": "/ca.pem",
+        }
+    )
+    assert found == EnvironmentSettings(
+        "https://one.example",
+        ("a", "b"),
+        ("/w",),
+        {"UV_PYTHON_DOWNLOADS": "never", "SSL_CERT_FILE": "/ca.pem"},
+    )
+
+
+@pytest.mark.parametrize("version", ["3.7", "2.7", "3", "three", "3.11.x", ">=3.8", "-3.8"])
+def test_bad_python_versions(version: str) -> None:
+    with pytest.raises(EnvironmentSpecError):
+        pip(python=version)
+
+
+def test_conda_is_refused_with_what_to_do() -> None:
+    with pytest.raises(EnvironmentSpecError, match=r"not supported yet: scipy.*under pip"):
+        registry.recipe(EnvironmentSpec(conda=("scipy",)))
+
+
+def test_bad_requirement_is_found_before_anything_starts() -> None:
+    with pytest.raises(EnvironmentSpecError, match="pandas=1"):
+        pip("pandas=1")
+
+
+def managed(interpreter: str) -> Recipe:
+    return registry.recipe(EnvironmentSpec(user_managed=True, interpreter=interpreter))
+
+
+def test_user_managed_path() -> None:
+    recipe = managed("/opt/my python/bin/python")
+    assert recipe.key is None
+    assert recipe.steps == ()
+    assert recipe.tools == ()
+    assert recipe.argv_prefix == ("/opt/my python/bin/python",)
+
+
+@pytest.mark.parametrize("name", ["python", ""])
+@pytest.mark.parametrize("there", ["python", "python3"])
+def test_user_managed_finds_a_python(tmp_path: Path, name: str, there: str) -> None:
+    fake = tmp_path / there
+    fake.write_text('#!/bin/sh\necho "$# $1 $2"\n')
+    fake.chmod(0o755)
+    done = subprocess.run(
+        [*managed(name).argv_prefix, "a b", "c"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "2 a b c\n"
+
+
+def test_user_managed_in_the_home_folder(tmp_path: Path) -> None:
+    fake = tmp_path / "my env" / "python"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\necho "$1"\n')
+    fake.chmod(0o755)
+    argv = [*managed("~/my env/python").argv_prefix, "train.py"]
+    done = subprocess.run(argv, env={"HOME": str(tmp_path)}, capture_output=True, check=True)
+    assert done.stdout == b"train.py\n"
