@@ -128,7 +128,7 @@ def capture(
 
 def make_rules(name: str, text: bytes, memory: Memory | None) -> Rules:
     rules = Rules(name, text)
-    if rules.has_patterns and memory is not None and memory.ignore_text == text:
+    if rules.patterns and memory is not None and memory.ignore_text == text:
         links = [path for path, _ in memory.links]
         rules.kept = {*memory.stamps, *memory.folders, *links}
         rules.left_out = frozenset(memory.left_out)

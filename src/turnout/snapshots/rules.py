@@ -1,19 +1,12 @@
-"""What stays out of a snapshot: a few names always, and what the folder's ignore file says.
-
-pathspec takes tens of milliseconds to import, so it is loaded only for a path whose verdict under
-the same ignore file is not remembered.
-"""
+"""What stays out of a snapshot: a few names always, and what the folder's ignore file says."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
+from turnout.snapshots import patterns
 from turnout.spec.errors import SnapshotError
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
 
 #: The first that exists is used, and only that one (as in v1).
 IGNORE_FILES = (".amlignore", ".gitignore")
@@ -48,45 +41,28 @@ class Rules:
         self, name: str, text: bytes, kept: Collection[str] = (), left_out: Collection[str] = ()
     ) -> None:
         self.name = name
-        self.text = text
+        #: The last that matches decides.
+        self.patterns = patterns.parse(os.fsdecode(text))[::-1]
+        #: Verdicts under the same ignore file: with many patterns a set is faster than they are.
         self.kept = kept
         self.left_out = left_out
-        #: False for most folders: then only names count, and nothing is worth remembering.
-        self.has_patterns = any(
-            line.strip() and not line.lstrip().startswith(b"#") for line in text.splitlines()
-        )
-        self.spec: GitIgnoreSpec | None = None
 
     def leave_out(self, path: str, name: str) -> bool:
         """Whether `path`, whose last component is `name`, stays out."""
         if name in NEVER:
             return True
-        if not self.has_patterns:
+        if not self.patterns:
             return is_left_out_by_default(path, name)
         if path in self.kept:
             return False
         if path in self.left_out:
             return True
-        if self.spec is None:
-            self.spec = self.compile()
-        verdict = self.spec.check_file(path).include
-        return is_left_out_by_default(path, name) if verdict is None else verdict
-
-    def compile(self) -> GitIgnoreSpec:
-        from pathspec import GitIgnoreSpec  # noqa: PLC0415 - late: slow to import, rarely needed
-
-        lines = os.fsdecode(self.text.removeprefix(b"\xef\xbb\xbf")).splitlines()
-        try:
-            return GitIgnoreSpec.from_lines(lines)
-        except ValueError:
-            for number, line in enumerate(lines, 1):
-                try:
-                    GitIgnoreSpec.from_lines([line])
-                except ValueError as error:
-                    raise SnapshotError(
-                        f"{self.name}, line {number}: '{line}' is not a valid pattern."
-                    ) from error
-            raise
+        is_folder = path.endswith("/")
+        bare = path[:-1] if is_folder else path
+        for pattern in self.patterns:
+            if pattern.matches(bare, name, is_folder):
+                return not pattern.negated
+        return is_left_out_by_default(path, name)
 
 
 def is_left_out_by_default(path: str, name: str) -> bool:

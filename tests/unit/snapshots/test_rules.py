@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from turnout.snapshots import capture
 from turnout.snapshots.rules import Rules, escape
 from turnout.snapshots.trees import walk
-from turnout.spec.errors import SnapshotError
 
 NAMES = ["a", "b", "a.log", "b.py", "keep", "#x", "!y", "s p"]
 
@@ -92,28 +90,16 @@ def test_new_files_get_their_verdict(folder: Path, home: Path) -> None:
     assert kept(folder, home) == {"a", "b", ".amlignore"}
 
 
-def test_a_bad_pattern_names_its_line(folder: Path, home: Path) -> None:
-    (folder / ".amlignore").write_text("*.log\n!\n")
-    with pytest.raises(SnapshotError, match=r"\.amlignore, line 2: '!' is not a valid pattern"):
-        capture(folder, home)
+def test_lines_that_mean_nothing_do_nothing(folder: Path, home: Path) -> None:
+    make(folder, "a", "b")
+    (folder / ".amlignore").write_text("\n# a\n!\n/\n[a\n\\\n[z-a]\n   \n")
+    assert kept(folder, home) == {"a", "b", ".amlignore"}
 
 
 def test_a_binary_ignore_file_is_no_crash(folder: Path, home: Path) -> None:
     make(folder, "a")
     (folder / ".amlignore").write_bytes(b"\xef\xbb\xbfa\r\n\xff\xfe\n")
     assert kept(folder, home) == {".amlignore"}
-
-
-def test_known_verdicts_need_no_pathspec(folder: Path, home: Path) -> None:
-    make(folder, "a", "b.log", "d/c", "x/y")
-    (folder / ".amlignore").write_text("*.log\nx/\n")
-    (folder / "link").symlink_to("a")
-    capture(folder, home)
-    code = (
-        "import sys; from pathlib import Path; from turnout.snapshots import capture;"
-        f"capture(Path({str(folder)!r}), Path({str(home)!r})); sys.exit('pathspec' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["a*b", "[x]", "!y", "#x", "s p", "end ", "end  ", "b\\s", "?"])
