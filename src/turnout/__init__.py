@@ -85,10 +85,20 @@ _MODULES = {
 _TRAVELS = ("Run", "RunEnvironmentException")
 
 
+def _find_installed() -> None:
+    """Let an installed turnout serve what the payload lacks."""
+    for entry in sys.path:
+        folder = os.path.join(entry or os.getcwd(), "turnout")
+        if folder not in __path__ and os.path.isdir(os.path.join(folder, "client")):
+            __path__.append(folder)
+
+
+if not os.path.exists(__file__):
+    # Imported from the payload's zip, which stands first on the path of a script.
+    _find_installed()
+
+
 def __getattr__(name: str) -> object:
-    if name in ("client", "spec", "snapshots"):
-        # `import turnout.client` where the payload stands first on the path.
-        _find_installed()
     if name not in _MODULES:
         raise AttributeError(f"module 'turnout' has no attribute '{name}'")
     if name in _TRAVELS and os.environ.get("TURNOUT_RUN_FOLDER"):
@@ -105,12 +115,7 @@ def _from_client(name: str) -> object:
     from importlib import import_module
 
     try:
-        try:
-            module = import_module(f"turnout.client.{_MODULES[name]}")
-        except ModuleNotFoundError as e:
-            if not (e.name or "").startswith("turnout.") or not _find_installed():
-                raise
-            module = import_module(f"turnout.client.{_MODULES[name]}")
+        module = import_module(f"turnout.client.{_MODULES[name]}")
     except ModuleNotFoundError as e:
         if not (e.name or "").startswith("turnout."):
             raise
@@ -118,22 +123,12 @@ def _from_client(name: str) -> object:
             from turnout.payload import tracking
 
             return getattr(tracking, name)
-        raise AttributeError(
+        # Not an AttributeError: `from turnout import NAME` would replace its message.
+        raise ImportError(
             f"'turnout.{name}' is not there: a script on a target has turnout.Run alone. Install "
             "turnout into the run's environment to use the rest."
         ) from None
     return getattr(module, name)
-
-
-def _find_installed() -> bool:
-    """Let an installed turnout serve what the payload lacks; whether there is one."""
-    found = False
-    for entry in sys.path:
-        folder = os.path.join(entry or os.getcwd(), "turnout")
-        if folder not in __path__ and os.path.isdir(os.path.join(folder, "client")):
-            __path__.append(folder)
-            found = True
-    return found
 
 
 def __dir__() -> "list[str]":

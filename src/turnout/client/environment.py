@@ -14,8 +14,8 @@ from turnout.client.sections import Section
 from turnout.spec.environments import EnvironmentSpec
 
 #: Names of v1's images; what they hold comes with containers.
-DEFAULT_CPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
-DEFAULT_GPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04"
+DEFAULT_CPU_IMAGE = "azureml/openmpi4.1.0-ubuntu22.04"
+DEFAULT_GPU_IMAGE = "azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04"
 
 
 @dataclass(repr=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import sys
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
@@ -52,6 +51,8 @@ class Experiment:
         return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.name})"
 
     def _repr_html_(self) -> str:
+        import html
+
         cells = f"<td>{html.escape(self.name)}</td><td>{html.escape(self.workspace.name)}</td>"
         return f"<table><tr><th>Name</th><th>Workspace</th></tr><tr>{cells}</tr></table>"
 

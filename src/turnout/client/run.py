@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 from collections.abc import Callable, Generator
@@ -154,6 +153,8 @@ class Run(tracking.Run):
         return super().__repr__()
 
     def _repr_html_(self) -> str:
+        import html
+
         cells = [self.experiment.name, self.id, self.type, self.status]
         head = "".join(f"<th>{name}</th>" for name in ("Experiment", "Id", "Type", "Status"))
         body = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells)

@@ -43,6 +43,7 @@ class Section:
         from turnout.spec.records import nearest
 
         names = [n for n in self.__dataclass_fields__ if not n.startswith("_")]
+        names += [n for n, v in vars(type(self)).items() if isinstance(v, property)]
         hint = nearest(name, names) or f"; it has {', '.join(names)}"
         return RunConfigurationException(f"{type(self).__name__} has no setting '{name}'{hint}.")
 

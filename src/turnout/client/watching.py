@@ -26,8 +26,8 @@ def wait(client: Client, run: str) -> dict[str, Any]:
 
 def show(client: Client, run: str, out: TextIO | None = None) -> dict[str, Any]:
     """As `wait`, printing every log under its name as it grows, then a summary."""
-    out = sys.stdout if out is None else out
-    say(out, f"RunId: {run}\n\n")
+    stream: TextIO = sys.stdout if out is None else out
+    say(stream, f"RunId: {run}\n\n")
     current = ""
     at_line_start = True
     for event in follow(client, run):
@@ -36,11 +36,11 @@ def show(client: Client, run: str, out: TextIO | None = None) -> dict[str, Any]:
             if name != current:
                 current = name
                 title = f"Streaming {name}"
-                say(out, ("" if at_line_start else "\n") + f"{title}\n{'=' * len(title)}\n\n")
-            say(out, text)
+                say(stream, ("" if at_line_start else "\n") + f"{title}\n{'=' * len(title)}\n\n")
+            say(stream, text)
             at_line_start = text.endswith("\n")
         elif event.kind == "end":
-            say(out, ("" if at_line_start else "\n") + summary(event.data))
+            say(stream, ("" if at_line_start else "\n") + summary(event.data))
             return event.data
     raise AssertionError("a stream of events ends with its end")
 

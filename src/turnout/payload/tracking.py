@@ -253,7 +253,10 @@ class Run(MetricLog):
         self, name: Optional[str] = None, run_id: Optional[str] = None,
         outputs: Optional[str] = None,
     ) -> Run:  # fmt: skip
-        """Begin a child run; the script ends it by `complete()`, or a `with` block does."""
+        """Begin a child run; the script ends it by `complete()`, or a `with` block does.
+
+        Its id is this run's and `run_id` (or something random) behind it.
+        """
         return self._begin_child(name, run_id, {})
 
     def create_children(
@@ -271,7 +274,10 @@ class Run(MetricLog):
     def _begin_child(
         self, name: Optional[str], run_id: Optional[str], tags: Dict[str, Any]
     ) -> Run:
-        child_id = run_id or "%s_%s" % (self.id, os.urandom(4).hex())
+        # A child's id begins with its parent's: the service takes no other from a script.
+        child_id = run_id or os.urandom(4).hex()
+        if not child_id.startswith(self.id + "_"):
+            child_id = "%s_%s" % (self.id, child_id)
         if not rundir.HANDLE.fullmatch(child_id):
             raise TrackingError("'%s' cannot be the id of a run." % child_id)
         found = texts(tags, "Tags")
