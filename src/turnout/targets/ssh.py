@@ -10,11 +10,15 @@ from typing_extensions import Self
 
 from turnout.hosts import bootstrap
 from turnout.hosts.base import Host
-from turnout.hosts.ssh import SSHHost, SSHSettings, fetch_host_key
+from turnout.hosts.ssh import SSHHost, SSHSettings, fetch_host_key, fetch_jump_host_keys
 from turnout.spec.secrets import Secret
 from turnout.spec.targets import Capabilities
 from turnout.targets.base import Identity
 from turnout.targets.supervised import SupervisedTarget
+
+
+#: More machines on the way than anybody chains.
+JUMPS_LIMIT = 8
 
 
 class SSHConfig(BaseModel):
@@ -78,11 +82,26 @@ class SSHTarget(SupervisedTarget[SSHConfig]):
         return SSHHost(settings(self.config))
 
     async def identity(self) -> Identity | None:
+        """The host key, and those of the jump hosts on the way, each unknown one pinned in turn."""
         if self.config.host_key:
             return None
-        found = await fetch_host_key(settings(self.config))
+        config = self.config
+        lines: list[str] = []
+        known = True
+        # Every round pins one more jump host: nothing is sent through a machine that is not.
+        for _ in range(JUMPS_LIMIT):
+            hops = await fetch_jump_host_keys(settings(config))
+            new = [hop for hop in hops if not hop.known and hop.line not in lines]
+            if not new:
+                break
+            known = False
+            lines.append(new[0].line)
+            config = config.model_copy(update={"jump_host_key": "\n".join(lines)})
+        found = await fetch_host_key(settings(config))
         pinned = {"host_key": found.line}
-        return Identity(found.line, found.fingerprint, found.known, pinned)
+        if config.jump_host_key:
+            pinned["jump_host_key"] = config.jump_host_key
+        return Identity(found.line, found.fingerprint, known and found.known, pinned)
 
     @property
     def root(self) -> str:
