@@ -161,7 +161,7 @@ def measure(bench: Bench, *, quick: bool) -> None:
     with ssh_machine() as (server, words):
         plain(bench, words)
         with ours.home(home):
-            ours.attach(server)
+            ours.attach(server, bench.root / "machine")
             turnout(bench)
             hundred(bench, quick=quick)
             bench.rows += ours.idle_memory(home)

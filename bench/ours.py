@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -26,11 +27,23 @@ def home(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        command([TURNOUT, "server", "stop"])()
+        end_service(folder)
         if old is None:
             del os.environ["TURNOUT_HOME"]
         else:
             os.environ["TURNOUT_HOME"] = old
+
+
+def end_service(folder: Path) -> None:
+    """End the service of this home and wait until it is gone."""
+    from turnout import Workspace
+
+    announcement = folder / "service.json"
+    if announcement.exists():
+        pid = json.loads(announcement.read_text())["pid"]
+        Workspace.from_config().client.post("/v1/shutdown")
+        while Path(f"/proc/{pid}/cmdline").exists() and announcement.exists():
+            time.sleep(0.01)
 
 
 def configuration(sample: Sample, target: str, packages: tuple[str, ...] = ()) -> Any:
@@ -104,7 +117,7 @@ def hundred(sample: Sample) -> float:
     return take(once)
 
 
-def attach(server: Any) -> None:
+def attach(server: Any, folder: Path) -> None:
     """Make the SSH server known as a target."""
     from turnout import ComputeTarget, RemoteCompute, Workspace
 
@@ -114,6 +127,7 @@ def attach(server: Any) -> None:
         username=server.username,
         private_key_file=str(server.user_key),
         host_key=server.host_key,
+        folder=str(folder),
     )
     target = ComputeTarget.attach(Workspace.from_config(), SSH_TARGET, config)
     target.wait_for_completion(show_output=False)
@@ -136,7 +150,12 @@ def memory_mb(pids: list[int]) -> tuple[float, float]:
     """RSS and PSS of processes, in MB."""
     sums = {"Rss": 0, "Pss": 0}
     for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            # It ended meanwhile.
+            continue
+        for line in lines:
             name, _, rest = line.partition(":")
             if name in sums:
                 sums[name] += int(rest.split()[0])
@@ -161,8 +180,7 @@ def descendants(pid: int) -> list[int]:
 
 def idle_memory(folder: Path) -> list[Row]:
     """The service with its agents, after a trivial run."""
-    import json
-
+    time.sleep(1)
     pid = json.loads((folder / "service.json").read_text())["pid"]
     alone, _ = memory_mb([pid])
     rss, pss = memory_mb(descendants(pid))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,6 +51,8 @@ def attach(workspace: Any, server: Any) -> None:
         username=server.username,
         private_key_file=str(server.user_key),
         host_key=server.host_key,
+        # Only because that machine is this one: what belongs to the demo stays in its folder.
+        folder=str(HOME / "lab"),
     )
     target = ComputeTarget.attach(workspace, "lab", config)
     target.wait_for_completion(show_output=True)
@@ -67,9 +68,16 @@ def tell(run: Any, target: str) -> None:
     print(f"  outputs: {len(models)} files, {models[0]} to {models[-1]}")
 
 
+def end_service() -> None:
+    """End the demo's service, if it runs; runs and results stay in `.demo/`."""
+    if (HOME / "service.json").exists():
+        Workspace.from_config().client.post("/v1/shutdown")
+
+
 def main() -> int:
     os.environ["TURNOUT_HOME"] = str(HOME)
     os.environ.pop("TURNOUT_URL", None)
+    end_service()
     shutil.rmtree(HOME, ignore_errors=True)
 
     try:
@@ -84,7 +92,7 @@ def main() -> int:
             tell(here, "local")
             tell(there, "lab")
     finally:
-        subprocess.run([TURNOUT, "server", "stop"], check=False, stdout=subprocess.DEVNULL)
+        end_service()
     print("\nTo look further:")
     print(f"  export TURNOUT_HOME={HOME} PATH={TURNOUT.parent}:$PATH")
     print("  turnout run list")
