@@ -16,7 +16,6 @@ from turnout.spec.targets import Capabilities
 from turnout.targets.base import Identity
 from turnout.targets.supervised import SupervisedTarget
 
-
 #: More machines on the way than anybody chains.
 JUMPS_LIMIT = 8
 
@@ -82,7 +81,7 @@ class SSHTarget(SupervisedTarget[SSHConfig]):
         return SSHHost(settings(self.config))
 
     async def identity(self) -> Identity | None:
-        """The host key, and those of the jump hosts on the way, each unknown one pinned in turn."""
+        """The host key, and those of jump hosts on the way, each unknown one pinned in turn."""
         if self.config.host_key:
             return None
         config = self.config
