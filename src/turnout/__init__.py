@@ -4,7 +4,7 @@ Names are imported when first used. This file also travels to targets, where `Ru
 """
 
 # pathlib would cost every script more than the rest of this file.
-# ruff: noqa: PTH109, PTH112, PTH118
+# ruff: noqa: PTH109, PTH110, PTH112, PTH118
 
 import os
 import sys
