@@ -1,0 +1,28 @@
+"""`turnout experiment`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from turnout.cli.parsing import Noun, add_json
+from turnout.cli.terminal import ago, print_json, print_table
+from turnout.client.embedded import default_client
+
+
+def main(argv: Sequence[str]) -> int:
+    noun = Noun("experiment", "Experiments: names under which runs are kept together.")
+    add_json(noun.verb("list", show_all, "List experiments with their number of runs."))
+    return noun.run(argv)
+
+
+def show_all(given: argparse.Namespace) -> int:
+    found = default_client().get("/v1/experiments")["experiments"]
+    if given.json:
+        print_json(found)
+    elif found:
+        rows = [(x["name"], x["runs"], ago(x["created_at"])) for x in found]
+        print_table(("EXPERIMENT", "RUNS", "CREATED"), rows)
+    else:
+        print("No experiments yet. The first run makes one: turnout submit train.py")
+    return 0

@@ -1,0 +1,257 @@
+"""`turnout submit`: a script to a target, its output here, its exit code ours."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from turnout.cli import following, metrics
+from turnout.cli.parsing import Parser, add_json, pairs, seconds
+from turnout.cli.terminal import StatusLine, print_json, print_table, say
+from turnout.spec.errors import UserError
+
+if TYPE_CHECKING:
+    from turnout.client.http import Client
+    from turnout.client.script_run_config import ScriptRunConfig
+
+EXAMPLES = """\
+  turnout submit train.py --alpha 0.1
+  turnout submit train.py --target lab --pip scikit-learn --pip pandas
+  turnout submit --requirements requirements.txt --python 3.11 train.py
+  turnout submit --target lab --detach train.py
+  turnout submit train.py -- --name this-goes-to-the-script
+
+Turnout's long options are taken before and after SCRIPT; its short ones only before.
+All else after SCRIPT goes to the script, and everything after `--` does.
+
+The folder of the script (or --source-directory) is sent; .amlignore, else .gitignore, says
+what is not. Files that the script writes to ./outputs come back: `turnout run download`.
+Ctrl-C cancels the run; a second Ctrl-C leaves it to itself. The exit code is the script's."""
+
+
+def make_parser() -> Parser:
+    parser = Parser(
+        "turnout submit",
+        "Run a script on a target and show its output as it is printed.",
+        EXAMPLES,
+        usage="turnout submit [OPTIONS] SCRIPT [ARGUMENTS …]",
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument("-t", "--target", default="local", help="target to run on (default local)")
+    where.add_argument("-e", "--experiment", help="experiment (default: the folder's name)")
+    where.add_argument("--source-directory", metavar="DIR", help="what to send (default .)")
+    needs = parser.add_argument_group("what the script needs")
+    needs.add_argument(
+        "--pip", action="append", default=[], metavar="PACKAGE", help="a package; repeatable"
+    )
+    needs.add_argument("-r", "--requirements", metavar="FILE", help="a requirements file")
+    needs.add_argument(
+        "--python",
+        metavar="VERSION|PATH",
+        help="a version makes an environment with it; a path is used as it is",
+    )
+    needs.add_argument(
+        "--env", action="append", default=[], metavar="NAME=VALUE", help="variable; repeatable"
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--name", help="display name of the run")
+    how.add_argument(
+        "--tag", action="append", default=[], metavar="NAME[=VALUE]", help="tag; repeatable"
+    )
+    how.add_argument(
+        "--max-duration", type=seconds, metavar="TIME", help="end it after: 3600, 90m, 2h, 1d"
+    )
+    how.add_argument(
+        "--detach", "--no-follow", action="store_true", help="return when it is submitted"
+    )
+    add_json(parser)
+    return parser
+
+
+def split(argv: Sequence[str], parser: Parser) -> tuple[list[str], list[str]]:
+    """(our options, the script and its arguments); see the help for the rule."""
+    options = parser._option_string_actions
+    ours: list[str] = []
+    script: list[str] = []
+    rest = list(argv)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return ours, [*script, *rest]
+        name = word.partition("=")[0]
+        is_option = word.startswith("-") and word != "-"
+        if script and (not word.startswith("--") or name not in options or name == "--help"):
+            script.append(word)
+        elif is_option:
+            ours.append(word)
+            action = options.get(name)
+            if action is not None and action.nargs != 0 and name == word and rest:
+                ours.append(rest.pop(0))
+        else:
+            script.append(word)
+    return ours, script
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = make_parser()
+    ours, words = split(argv, parser)
+    given = parser.parse_args(ours)
+    if not words:
+        raise UserError(
+            "Name a script: turnout submit train.py. `turnout submit --help` says more."
+        )
+    from turnout.client import submission
+    from turnout.client.embedded import default_client
+
+    client = default_client()
+    config = make_config(given, words[0], words[1:])
+    status = StatusLine()
+    view = submission.submit(
+        client,
+        given.experiment or experiment_name(config.source_directory),
+        config,
+        tags=pairs("--tag", given.tag, value_needed=False),
+        display_name=given.name,
+        progress=lambda text: status.show(text) if text.startswith("Sending") else say(text),
+    )
+    status.clear()
+    return detach(view, given) if given.detach else watch(client, view, given)
+
+
+def detach(view: dict[str, Any], given: argparse.Namespace) -> int:
+    if given.json:
+        print_json(view)
+    else:
+        print(view["id"])
+        say(f"Follow it: turnout run logs --follow {view['id']}")
+    return 0
+
+
+def watch(client: Client, view: dict[str, Any], given: argparse.Namespace) -> int:
+    run = view["id"]
+    if given.json:
+        from turnout.client import watching
+
+        end = watching.wait(client, run)
+        found = client.get(f"/v1/runs/{run}/metrics")["metrics"]
+        print_json({**end, "metrics": found})
+        return following.exit_code(end)
+    say(f"Run {run} on {view['target']}")
+    end = following.Follower(client, run, cancels=True).follow()
+    if end is None:
+        return following.INTERRUPTED
+    following.say_end(end)
+    show_metrics(client, run)
+    return following.exit_code(end)
+
+
+def show_metrics(client: Client, run: str) -> None:
+    """On stderr: stdout is the script's alone."""
+    from turnout.payload.values import decode
+
+    found = decode(client.get(f"/v1/runs/{run}/metrics")["metrics"])
+    if found:
+        print_table(metrics.HEAD, metrics.rows(found), sys.stderr)
+
+
+def make_config(
+    given: argparse.Namespace, script: str, arguments: Sequence[str]
+) -> ScriptRunConfig:
+    from turnout.client.run_config import RunConfiguration
+    from turnout.client.script_run_config import ScriptRunConfig
+
+    folder, script = locate(script, given.source_directory)
+    config = RunConfiguration()
+    config.target = given.target
+    config.environment.environment_variables = variables(given.env)
+    python = config.environment.python
+    packages = [*given.pip, *read_requirements(given.requirements)]
+    version = given.python if given.python and re.fullmatch(r"\d+(\.\d+)*", given.python) else None
+    if packages or version:
+        if given.python and not version:
+            raise UserError(
+                f"--python {given.python} is an interpreter to be used as it is: packages cannot "
+                "be added to it. Give a version such as 3.11, or leave --pip and --requirements."
+            )
+        for package in packages:
+            python.conda_dependencies.add_pip_package(package)
+        if version:
+            python.conda_dependencies.set_python_version(version)
+    else:
+        python.user_managed_dependencies = True
+        python.interpreter_path = given.python or default_interpreter(given.target)
+    return ScriptRunConfig(
+        folder, script, arguments, config, max_run_duration_seconds=given.max_duration
+    )
+
+
+def locate(script: str, folder: str | None) -> tuple[str, str]:
+    """(source folder, script inside it). A script outside the current folder brings its own."""
+    path = Path(script)
+    if folder is not None:
+        base = Path(folder).expanduser().absolute()
+        # A path as the shell completes it, and not one below the source folder.
+        if not (base / path).is_file() and path.is_file() and path.absolute().is_relative_to(base):
+            return folder, path.absolute().relative_to(base).as_posix()
+        return folder, script
+    whole = Path(os.path.normpath(path.expanduser().absolute()))
+    if whole.is_relative_to(Path.cwd()):
+        return ".", whole.relative_to(Path.cwd()).as_posix()
+    return str(whole.parent), whole.name
+
+
+def default_interpreter(target: str) -> str:
+    """The Python that `python` would be in this shell; on another machine, its `python3`."""
+    from turnout.client.embedded import is_hosted
+
+    if target != "local" or is_hosted():
+        return "python3"
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        prefix = os.environ.get(variable)
+        if prefix and (Path(prefix) / "bin" / "python").exists():
+            return str(Path(prefix) / "bin" / "python")
+    return sys.executable
+
+
+def read_requirements(path: str | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        lines = Path(path).expanduser().read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UserError(f"The requirements file '{path}' cannot be read: {why}.") from None
+    found: list[str] = []
+    for number, line in enumerate(lines, 1):
+        text = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if text.startswith("-") or text.endswith("\\"):
+            raise UserError(
+                f"{path}, line {number}: '{text}' is no package. Options and continued lines of "
+                "requirements files are not supported; write one package a line."
+            )
+        if text:
+            found.append(text)
+    return found
+
+
+def variables(given: Sequence[str]) -> dict[str, str]:
+    """`NAME` alone passes on the value that it has here."""
+    found: list[str] = []
+    for text in given:
+        if "=" not in text:
+            if text not in os.environ:
+                raise UserError(f"--env {text}: it is not set here. Write {text}=VALUE.")
+            text = f"{text}={os.environ[text]}"
+        found.append(text)
+    return pairs("--env", found)
+
+
+def experiment_name(folder: str) -> str:
+    """The folder's name, as far as it can name an experiment."""
+    name = Path(folder).expanduser().resolve().name
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-_.")[:128] or "default"
