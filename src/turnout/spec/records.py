@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -30,8 +31,7 @@ def from_dict(kind: type[T], data: object, where: str = "") -> T:
     name = where or kind.__name__
     if not isinstance(data, Mapping):
         raise UserError(f"{name} must be a mapping, not {type(data).__name__}.")
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints, fields = shape(kind)
     values: dict[str, Any] = {}
     for key, value in data.items():
         if key not in fields:
@@ -42,6 +42,12 @@ def from_dict(kind: type[T], data: object, where: str = "") -> T:
         if required and f.name not in values:
             raise UserError(f"{name} needs the key '{f.name}'.")
     return kind(**values)
+
+
+@functools.cache
+def shape(kind: type[Any]) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
+    """Types and fields by name; worked out once, as it is slow."""
+    return typing.get_type_hints(kind), {f.name: f for f in dataclasses.fields(kind)}
 
 
 def to_dict(record: object) -> dict[str, Any]:

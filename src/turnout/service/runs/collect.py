@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from turnout.engine.lifecycle import Decision
 from turnout.service.db import Database, now
 from turnout.service.runs import records
 from turnout.service.runs.folders import FILES, LOGS, RunFolders
 from turnout.service.runs.hub import Hub
-from turnout.service.runs.tables import RunRow
+from turnout.service.runs.tables import RunRow, by_id
+from turnout.service.runs.views import run_view
 from turnout.spec.runs import RunState
 from turnout.spec.targets import Observation, ObservedState
 from turnout.targets.base import Progress, Target
@@ -22,34 +25,46 @@ PART = 1 << 20
 #: Log bytes of one run that are collected before others have their turn.
 TURN = 8 << 20
 RECORDS = "records"
-
-
-@dataclasses.dataclass(frozen=True)
-class Records:
-    """Complete lines of the record file and where they end."""
-
-    data: bytes
-    offset: int
+#: Seconds that a message must last to be shown.
+MESSAGE_S = 0.2
 
 
 class Collector:
     """Copies from a target into `RunFolders` and the database; every step may be repeated."""
 
-    def __init__(self, db: Database, hub: Hub, folders: RunFolders) -> None:
+    def __init__(
+        self, db: Database, hub: Hub, folders: RunFolders, again: Callable[[RunRow], None]
+    ) -> None:
         self.db = db
         self.hub = hub
         self.folders = folders
+        #: Asks for another look at the run soon.
+        self.again = again
+        #: Messages that were seen but not written yet, and since when, by run.
+        self.messages: dict[str, tuple[str, float]] = {}
 
     async def follow(
         self, target: Target[Any], row: RunRow, seen: Observation, decision: Decision
     ) -> None:
         """Take what is new, then apply. The state goes first when it says that output begins."""
-        if decision.state is not None or seen.message != row.message:
-            await apply(self.db, row.id, decision, seen)
-            self.hub.tell(row.id)
+        if decision.state is not None or self.is_news(row, seen):
+            await self.apply(row.id, decision, seen)
         while not await self.logs(target, row, seen, TURN):
-            self.hub.tell(row.id)
+            pass
         await self.records(target, row, seen)
+
+    def is_news(self, row: RunRow, seen: Observation) -> bool:
+        """Whether the message is worth a write: one that lasts less than `MESSAGE_S` is not."""
+        if seen.message == row.message:
+            self.messages.pop(row.id, None)
+            return False
+        at = time.monotonic()
+        message, since = self.messages.get(row.id, ("", at))
+        if message != seen.message:
+            self.messages[row.id] = (seen.message, at)
+            self.again(row)
+            return False
+        return at - since >= MESSAGE_S
 
     async def finish(
         self,
@@ -62,11 +77,10 @@ class Collector:
         """Take all that is left, then apply the final state."""
         await self.follow(target, row, seen, Decision(decision.act))
         if seen.files and seen.state is not ObservedState.ABSENT and row.handle:
-            await change(self.db, row.id, state=RunState.FINALIZING)
-            self.hub.tell(row.id)
+            await self.change(row.id, state=RunState.FINALIZING)
             await self.files(target, row, progress)
-        await apply(self.db, row.id, decision, seen)
-        self.hub.tell(row.id)
+        self.messages.pop(row.id, None)
+        await self.apply(row.id, decision, seen)
 
     async def logs(self, target: Target[Any], row: RunRow, seen: Observation, budget: int) -> bool:
         """Append what the service lacks; whether all was taken."""
@@ -85,7 +99,7 @@ class Collector:
                 self.folders.append(row.id, name, have, data)
                 have += len(data)
                 budget -= len(data)
-                self.hub.tell(row.id)
+                self.hub.grew(row.id)
         return True
 
     async def records(self, target: Target[Any], row: RunRow, seen: Observation) -> None:
@@ -102,7 +116,7 @@ class Collector:
             if not taken:
                 continue
             async with self.db.write() as session:
-                fresh = await session.scalar(select(RunRow).where(RunRow.id == row.id))
+                fresh = await by_id(session, row.id)
                 if fresh is None or fresh.records_offset != offset:
                     return
                 changed = await records.absorb(session, fresh, found, bad)
@@ -122,40 +136,63 @@ class Collector:
             into = self.folders.folder(row.id, FILES)
             await target.fetch(row.handle, names, into, progress)
 
+    async def apply(
+        self,
+        run: str,
+        decision: Decision,
+        seen: Observation | None = None,
+        *,
+        handle: str | None = None,
+    ) -> None:
+        """Bring the row to the decision's state; one that is final already stays as it is."""
+        async with self.db.write() as session:
+            row = await by_id(session, run)
+            if row is None or RunState(row.state).is_final:
+                return
+            row.handle = handle or row.handle
+            row.message = seen.message if seen else ""
+            if seen is not None and seen.started_at and row.started_at is None:
+                row.started_at = datetime.fromtimestamp(seen.started_at, timezone.utc)
+            state = decision.state
+            if state is not None and state.order >= RunState(row.state).order:
+                row.state = state.value
+                if state.is_final:
+                    await end(session, row, seen)
+                    settle(row, decision)
+            row.version += 1
+        self.hub.tell(run, run_view(row))
 
-async def apply(
-    db: Database,
-    run: str,
-    decision: Decision,
-    seen: Observation | None,
-    *,
-    handle: str | None = None,
-) -> None:
-    """Bring the row to the decision's state; a row that is final already stays as it is."""
-    async with db.write() as session:
-        row = await session.scalar(select(RunRow).where(RunRow.id == run))
-        if row is None or RunState(row.state).is_final:
-            return
-        if handle is not None:
-            row.handle = handle
-        row.message = seen.message if seen else ""
-        if seen is not None and seen.started_at and row.started_at is None:
-            row.started_at = datetime.fromtimestamp(seen.started_at, timezone.utc)
-        state = decision.state
-        if state is not None and state.order >= RunState(row.state).order:
-            row.state = state.value
-            if state.is_final:
-                await end(session, row, seen)
-                if decision.error is not None:
-                    # A reason that the script gave by `run.fail()` says more than its exit code.
-                    said = (row.error or {}).get("message")
-                    error = dataclasses.asdict(decision.error)
-                    if said and decision.error.code == "script_failed":
-                        error["message"] = said
-                    row.error = error
-                elif row.error is not None and state is RunState.COMPLETED:
-                    row.state = RunState.FAILED.value
-        row.version += 1
+    async def change(self, run: str, *, state: RunState | None = None, **values: Any) -> None:
+        """Set columns of a run that is not final; a state only goes forward."""
+        async with self.db.write() as session:
+            row = await by_id(session, run)
+            if row is None or RunState(row.state).is_final:
+                return
+            if state is not None and state.order >= RunState(row.state).order:
+                row.state = state.value
+            for name, value in values.items():
+                setattr(row, name, value)
+            row.version += 1
+        self.hub.tell(run, run_view(row))
+
+    async def forgotten(self, runs: list[str]) -> None:
+        """Their folders are gone from their targets."""
+        async with self.db.write() as session:
+            await session.execute(update(RunRow).where(RunRow.id.in_(runs)).values(handle=None))
+
+
+def settle(row: RunRow, decision: Decision) -> None:
+    """The error of a run that ended. A reason that the script gave by `run.fail()` says more
+    than its exit code, and makes a failure of a script that left with 0."""
+    said = row.error
+    if decision.error is None:
+        if said is not None and decision.state is RunState.COMPLETED:
+            row.state = RunState.FAILED.value
+        return
+    error = dataclasses.asdict(decision.error)
+    if said is not None and decision.error.code == "script_failed":
+        error["message"] = said["message"]
+    row.error = error
 
 
 async def end(session: Any, row: RunRow, seen: Observation | None) -> None:
@@ -172,19 +209,3 @@ async def end(session: Any, row: RunRow, seen: Observation | None) -> None:
     for child in await session.scalars(query):
         child.state, child.ended_at = row.state, row.ended_at
         child.version += 1
-
-
-async def change(db: Database, run: str, **values: Any) -> None:
-    """Set columns of a run that is not final; only `handle` may change after the end."""
-    async with db.write() as session:
-        row = await session.scalar(select(RunRow).where(RunRow.id == run))
-        if row is None:
-            return
-        final = RunState(row.state).is_final
-        for name, value in values.items():
-            if name == "state":
-                if not final and value.order >= RunState(row.state).order:
-                    row.state = value.value
-            elif not final or name == "handle":
-                setattr(row, name, value)
-        row.version += 1

@@ -44,13 +44,14 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """Events of `run` from the given log offsets until its end."""
     shown: dict[str, Any] = {}
-    with hub.listen(run) as changed:
+    with hub.listen(run) as listener:
         while True:
-            changed.clear()
-            # The row is read before the logs: when it is final, all logs are there.
-            row = await logic.get(db, run)
-            final = RunState(row.state).is_final
-            view = run_view(row)
+            listener.changed.clear()
+            if listener.view is None:
+                listener.show(run_view(await logic.get(db, run)))
+            # The row is older than this look at the logs: when it is final, all logs are there.
+            view = listener.view or shown
+            final = RunState(view["state"]).is_final
             if view != shown:
                 shown = view
                 yield event("run", view)
@@ -64,9 +65,10 @@ async def stream(
                 yield event("end", view)
                 return
             try:
-                await asyncio.wait_for(changed.wait(), KEEP_ALIVE_S)
+                await asyncio.wait_for(listener.changed.wait(), KEEP_ALIVE_S)
             except asyncio.TimeoutError:
                 yield b": still here\n\n"
+                listener.view = None
 
 
 def log_event(

@@ -6,29 +6,48 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Generator
+from typing import Any
+
+View = dict[str, Any]
+
+
+class Listener:
+    """One who follows a run. `changed` is set by news; `view` is the newest row, None when the
+    database must be asked."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self.view: View | None = None
+
+    def show(self, view: View | None) -> None:
+        if view is None or self.view is None or view["version"] >= self.view["version"]:
+            self.view = view
 
 
 class Hub:
-    """Run ids to the events of those who follow them."""
+    """Run ids to those who follow them."""
 
     def __init__(self) -> None:
-        self.listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self.listeners: defaultdict[str, set[Listener]] = defaultdict(set)
 
     @contextlib.contextmanager
-    def listen(self, run: str) -> Generator[asyncio.Event]:
-        event = asyncio.Event()
-        self.listeners[run].add(event)
+    def listen(self, run: str) -> Generator[Listener, None, None]:
+        listener = Listener()
+        self.listeners[run].add(listener)
         try:
-            yield event
+            yield listener
         finally:
-            self.listeners[run].discard(event)
+            self.listeners[run].discard(listener)
             if not self.listeners[run]:
                 del self.listeners[run]
 
-    def tell(self, run: str) -> None:
-        for event in self.listeners.get(run, ()):
-            event.set()
+    def tell(self, run: str, view: View | None = None) -> None:
+        """The row of `run` changed; `view` spares listeners a look at the database."""
+        for listener in self.listeners.get(run, ()):
+            listener.show(view)
+            listener.changed.set()
 
-    def tell_all(self) -> None:
-        for run in list(self.listeners):
-            self.tell(run)
+    def grew(self, run: str) -> None:
+        """A log of `run` grew."""
+        for listener in self.listeners.get(run, ()):
+            listener.changed.set()

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.service.db import Database, now
 from turnout.service.runs import records
-from turnout.service.runs.tables import ExperimentRow, RecordRow, RunRow
+from turnout.service.runs.tables import ExperimentRow, RecordRow, RunRow, by_id
 from turnout.spec.errors import ConflictError, NotFoundError, UserError
 from turnout.spec.records import from_dict, to_dict
 from turnout.spec.runs import RunSpec, RunState, check_name
@@ -20,6 +20,8 @@ from turnout.spec.runs import RunSpec, RunState, check_name
 SCRIPT_RUN = "azureml.scriptrun"
 INTERACTIVE_RUN = "sdk"
 LIST_LIMIT = 1000
+BY_KEY = select(RunRow).where(RunRow.key == bindparam("key"))
+EXPERIMENT = select(ExperimentRow.id).where(ExperimentRow.name == bindparam("name"))
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,12 @@ async def create(db: Database, new: NewRun, spec: RunSpec | None) -> tuple[RunRo
     """(row, whether it is new). The same key gives the same run."""
     at = now()
     async with db.write() as session:
-        known = await session.scalar(select(RunRow).where(RunRow.key == new.key))
+        known = await session.scalar(BY_KEY, {"key": new.key})
         if known is not None:
             return known, False
         if new.parent is not None:
             await find(session, new.parent)
-        exists = select(ExperimentRow.id).where(ExperimentRow.name == new.experiment)
-        if await session.scalar(exists) is None:
+        if await session.scalar(EXPERIMENT, {"name": new.experiment}) is None:
             session.add(ExperimentRow(name=new.experiment, created_at=at))
             await session.flush()
         # v1's form: experiment, seconds, a random part. A child's id begins with its parent's.
@@ -94,7 +95,7 @@ async def create(db: Database, new: NewRun, spec: RunSpec | None) -> tuple[RunRo
 
 async def find(session: AsyncSession, run: str) -> RunRow:
     """The run by its whole id, or by a part that only one run has."""
-    row = await session.scalar(select(RunRow).where(RunRow.id == run))
+    row = await by_id(session, run)
     if row is not None:
         return row
     if len(run) >= 4 and "%" not in run:

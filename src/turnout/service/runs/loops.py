@@ -18,7 +18,7 @@ from turnout.engine.lifecycle import Act, Decision, RunError, RunFacts
 from turnout.environments import failures
 from turnout.service.db import Database
 from turnout.service.runs import logic
-from turnout.service.runs.collect import Collector, apply, change
+from turnout.service.runs.collect import Collector
 from turnout.service.runs.folders import RunFolders
 from turnout.service.runs.follower import Follower
 from turnout.service.runs.hub import Hub
@@ -36,6 +36,8 @@ log = structlog.get_logger()
 RETRY_LIMIT_S = 30.0
 #: Progress is written to the row at most this often.
 PROGRESS_EVERY_S = 0.25
+#: Runs that were forgotten are noted together, this long after the first.
+FORGET_S = 0.2
 
 
 @dataclasses.dataclass
@@ -58,12 +60,13 @@ class RunLoops:
         self.hub = hub
         self.pool = pool
         self.settings = settings
-        self.collector = Collector(db, hub, folders)
+        self.collector = Collector(db, hub, folders, self.again)
         self.followers: dict[str, Follower] = {}
         self.launching: dict[str, asyncio.Task[None]] = {}
         self.slots: dict[str, asyncio.Semaphore] = {}
         self.work: dict[str, Work] = {}
         self.stopped: set[str] = set()
+        self.forgotten: list[str] = []
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -94,8 +97,8 @@ class RunLoops:
         if row.handle is not None:
             self.follower(row.target).hint([row.handle])
         elif row.id in self.launching:
-            # Wakes a launch that waits for its slot or its target; one that is under way ends
-            # with a handle in the row, or is swept by `forget_unsure`.
+            # Wakes a launch that waits for its slot or its target. One that is under way may get
+            # through all the same: see there.
             self.launching[row.id].cancel()
             await self.cancel_unlaunched(row.id)
         else:
@@ -159,8 +162,7 @@ class RunLoops:
             await self.finish(run, RunError("internal", f"A fault of the service: {e!r}"))
             return True
         state = RunState.PREPARING
-        await change(self.db, run, handle=handle, state=state, message="")
-        self.hub.tell(run)
+        await self.collector.change(run, state=state, handle=handle, message="")
         self.follower(row.target).follow(handle, run)
         return True
 
@@ -177,23 +179,22 @@ class RunLoops:
         return told
 
     async def say(self, run: str, message: str) -> None:
-        await change(self.db, run, message=message)
-        self.hub.tell(run)
+        await self.collector.change(run, message=message)
 
     async def finish(self, run: str, error: RunError) -> None:
-        await apply(self.db, run, Decision(Act.NONE, RunState.FAILED, error), None)
-        self.hub.tell(run)
+        await self.collector.apply(run, Decision(Act.NONE, RunState.FAILED, error))
 
     async def cancel_unlaunched(self, run: str) -> None:
         row = await logic.get(self.db, run)
         decision = lifecycle.decide(facts(row), None)
         if decision.state is not RunState.CANCELED:
+            # It was launched in this very moment: the next look carries the wish out.
+            self.again(row)
             return
         # A launch may have got through although its answer did not: the handle is left in the
         # row, so that the folder is looked for and removed when the target can be reached.
         handle = f"{row.id}.{row.attempt}"
-        await apply(self.db, run, decision, None, handle=handle)
-        self.hub.tell(run)
+        await self.collector.apply(run, decision, handle=handle)
         self.follower(row.target).follow(handle, run)
 
     # Follow
@@ -216,18 +217,18 @@ class RunLoops:
         except TargetError as e:
             if not e.retryable:
                 await self.finish(run, RunError("target", e.message))
-            await self.again(run)
+            self.again(await logic.get(self.db, run))
         except OSError as e:
             await self.say(run, f"The service cannot keep what the run wrote: {e.strerror or e}.")
-            await self.again(run)
+            self.again(await logic.get(self.db, run))
         except Exception:
             log.exception("a run could not be advanced", run=run)
-            await self.again(run)
+            self.again(await logic.get(self.db, run))
         finally:
             self.work.pop(run, None)
 
-    async def again(self, run: str) -> None:
-        row = await logic.get(self.db, run)
+    def again(self, row: RunRow) -> None:
+        """Look at the run again soon."""
         if row.handle is not None:
             self.follower(row.target).hint_later([row.handle])
 
@@ -250,7 +251,7 @@ class RunLoops:
         if decision.act is Act.COLLECT:
             await self.collector.finish(target, row, seen, decision, self.progress(run))
             self.stopped.discard(run)
-            await self.forget(await logic.get(self.db, run), seen)
+            await self.forget(row, seen)
         else:
             await self.collector.follow(target, row, seen, decision)
 
@@ -264,8 +265,16 @@ class RunLoops:
             self.follower(row.target).hint_later([row.handle])
             return
         await target.forget(row.handle)
-        await change(self.db, row.id, handle=None)
         self.follower(row.target).leave(row.handle)
+        self.forgotten.append(row.id)
+        if len(self.forgotten) == 1:
+            self.spawn(self.write_forgotten())
+
+    async def write_forgotten(self) -> None:
+        """Many at once: nobody waits for it, and a crash before it only repeats the forgetting."""
+        await asyncio.sleep(FORGET_S)
+        runs, self.forgotten = self.forgotten, []
+        await self.collector.forgotten(runs)
 
     async def blame(self, runs: Sequence[str], message: str) -> None:
         """The target cannot be reached: say so on its runs."""

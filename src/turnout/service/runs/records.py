@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.payload.metrics import fold_metrics
 from turnout.service.db import now
-from turnout.service.runs.tables import RecordRow, RunRow
+from turnout.service.runs.tables import RecordRow, RunRow, by_id
 from turnout.spec.runs import RunState
 
 VALUES = frozenset({"metric", "list", "row", "table", "image", "schema"})
@@ -46,9 +45,7 @@ async def absorb(
         owner = str(record.get("run") or run.id)
         row = rows.get(owner)
         if row is None:
-            row = await session.scalar(
-                select(RunRow).where(RunRow.id == owner, RunRow.id.startswith(run.id))
-            )
+            row = await by_id(session, owner) if owner.startswith(f"{run.id}_") else None
         if row is None:
             warn(run, f"A record names run '{owner}', which is no child of this run.")
             continue
@@ -59,7 +56,7 @@ async def absorb(
             warn(run, f"A record of kind '{record['t']}' was not understood: {e!r}.")
             continue
         if child is not None and child.id not in rows:
-            known = await session.scalar(select(RunRow).where(RunRow.id == child.id))
+            known = await by_id(session, child.id)
             if known is None:
                 session.add(child)
                 # Its row must stand before rows that refer to it.

@@ -97,8 +97,9 @@ async def change_run(run: str, body: ChangeBody, service: Service) -> View:
         body.tags.set, tuple(body.tags.remove), body.properties, body.display_name
     )
     row = await logic.change(service.db, run, wanted)
-    service.hub.tell(row.id)
-    return run_view(row)
+    view = run_view(row)
+    service.hub.tell(row.id, view)
+    return view
 
 
 @router.post("/runs/{run}/cancel")

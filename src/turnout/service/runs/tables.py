@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index
+from sqlalchemy import JSON, ForeignKey, Index, bindparam, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from turnout.service.db import Base
@@ -56,6 +57,15 @@ class RunRow(Base):
     records_offset: Mapped[int] = mapped_column(default=0)
     #: Raised by every write; a guarded apply names the one that it read.
     version: Mapped[int] = mapped_column(default=1)
+
+
+#: Built once: building a statement costs more than running it.
+BY_ID = select(RunRow).where(RunRow.id == bindparam("run"))
+
+
+async def by_id(session: AsyncSession, run: str) -> RunRow | None:
+    """The run with this very id."""
+    return await session.scalar(BY_ID, {"run": run})
 
 
 class RecordRow(Base):

@@ -19,6 +19,7 @@ def run_view(row: RunRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "number": row.number,
+        "version": row.version,
         "experiment": row.experiment,
         "display_name": row.display_name,
         "type": row.type,
