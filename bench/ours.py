@@ -27,23 +27,11 @@ def home(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        end_service(folder)
+        command([TURNOUT, "service", "stop"])()
         if old is None:
             del os.environ["TURNOUT_HOME"]
         else:
             os.environ["TURNOUT_HOME"] = old
-
-
-def end_service(folder: Path) -> None:
-    """End the service of this home and wait until it is gone."""
-    from turnout import Workspace
-
-    announcement = folder / "service.json"
-    if announcement.exists():
-        pid = json.loads(announcement.read_text())["pid"]
-        Workspace.from_config().client.post("/v1/shutdown")
-        while Path(f"/proc/{pid}/cmdline").exists() and announcement.exists():
-            time.sleep(0.01)
 
 
 def configuration(sample: Sample, target: str, packages: tuple[str, ...] = ()) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,7 @@ def tell(run: Any, target: str) -> None:
 
 def end_service() -> None:
     """End the demo's service, if it runs; runs and results stay in `.demo/`."""
-    if (HOME / "service.json").exists():
-        Workspace.from_config().client.post("/v1/shutdown")
+    subprocess.run([TURNOUT, "service", "stop"], check=False, stdout=subprocess.DEVNULL)
 
 
 def main() -> int:

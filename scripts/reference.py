@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import re
@@ -12,11 +13,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-import click
-import typer.main
-from turnout.cli.main import app
-
+from turnout.cli import main as cli
 from turnout.service.app import create_app
 from turnout.service.settings import Settings
 from turnout.spec.errors import TurnoutError
@@ -56,45 +55,77 @@ def cell(text: str) -> str:
 # Commands
 
 
-def commands() -> Iterator[tuple[str, click.Command]]:
-    """(words, command) of every command that a person can see."""
-    todo: list[tuple[str, Any]] = [("turnout", typer.main.get_command(app))]
+class Asked(Exception):
+    """A command got as far as reading its words; carries the parser that was to do it."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser that `turnout COMMAND` makes for itself."""
+
+    def stop(parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        raise Asked(parser)
+
+    # Commands make their parser when they run, so that the others need not be imported.
+    with mock.patch.object(argparse.ArgumentParser, "parse_args", stop):
+        try:
+            cli.dispatch([command])
+        except Asked as asked:
+            return asked.parser
+    raise LookupError(f"turnout {command} reads no words")
+
+
+def verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found.update(action.choices)
+    return found
+
+
+def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """(words, parser) of every command."""
+    todo = [(f"turnout {name}", parser_of(name)) for name in cli.COMMANDS]
     while todo:
-        words, command = todo.pop(0)
-        yield words, command
-        children = getattr(command, "commands", {})
-        todo[0:0] = [(f"{words} {n}", c) for n, c in children.items() if not c.hidden]
+        words, parser = todo.pop(0)
+        yield words, parser
+        todo[0:0] = [(f"{words} {name}", child) for name, child in verbs(parser).items()]
 
 
 def cli_page() -> str:
-    intro = "Every command answers `--help`. Exit codes: 0 done, 1 the run failed, 2 bad input."
-    return page("Commands", intro, (command_part(w, c) for w, c in commands()))
+    intro = (
+        "Every command answers `--help`. Exit codes: 0 done, 1 it failed, 2 what was asked for "
+        "cannot be; `turnout submit` ends with the script's own."
+    )
+    return page("Commands", intro, (command_part(w, p) for w, p in commands()))
 
 
-def command_part(words: str, command: click.Command) -> str:
-    text = [f"## {words}", (command.help or "").replace("\b", "").strip()]
-    context = click.Context(command, info_name=words)
-    pieces = " ".join(command.collect_usage_pieces(context))
-    if not getattr(command, "commands", None):
-        text.append(f"    {words} {pieces}")
-    rows = [row for p in command.params if (row := parameter_row(p, context)) is not None]
+def command_part(words: str, parser: argparse.ArgumentParser) -> str:
+    text = [f"## {words}", parser.description or ""]
+    rows = [row for action in parser._actions if (row := parameter_row(action)) is not None]
     if rows:
         text.append(table(["parameter", "what"], rows))
+    if parser.epilog:
+        text.append(f"```\n{parser.epilog}\n```")
     return "\n\n".join(t for t in text if t)
 
 
-def parameter_row(parameter: Any, context: click.Context) -> list[str] | None:
-    if getattr(parameter, "hidden", False) or "--help" in parameter.opts:
+def parameter_row(action: argparse.Action) -> list[str] | None:
+    hidden = action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction)
+    if hidden or isinstance(action, argparse._SubParsersAction):
         return None
-    if parameter.param_type_name == "argument":
-        return [f"`{parameter.make_metavar(context)}`", parameter.help or ""]
-    names = ", ".join(f"`{n}`" for n in (*parameter.opts, *parameter.secondary_opts))
-    text = parameter.help or ""
-    if parameter.default not in (None, False, True, "", (), []) and not callable(
-        parameter.default
-    ):
-        text += f" Default: `{parameter.default}`."
-    return [names, text]
+    takes = "" if action.nargs == 0 else f" {metavar(action)}"
+    names = ", ".join(f"`{name}{takes}`" for name in action.option_strings)
+    return [names or f"`{metavar(action)}`", action.help or ""]
+
+
+def metavar(action: argparse.Action) -> str:
+    if action.choices is not None:
+        return "{" + ",".join(str(choice) for choice in action.choices) + "}"
+    name = action.metavar or action.dest
+    return str(name if not action.option_strings else name.upper())
 
 
 # Settings
@@ -109,14 +140,14 @@ def settings_page() -> str:
 
 
 def settings_parts() -> Iterator[str]:
-    comments = field_comments(ROOT / "src" / "turnout" / "service" / "settings.py")
+    comments = field_comments(ROOT / "src" / "turnout" / "service" / "settings.py", shared=True)
     for f in dataclasses.fields(Settings):
         default = "`~/.turnout`" if f.name == "home" else f"`{f.default!r}`"
         yield f"## TURNOUT_{f.name.upper()}\n\n{comments[f.name]}\n\nDefault: {default}."
 
 
-def field_comments(path: Path) -> dict[str, str]:
-    """What `#:` lines say of the field below them; a field without its own shares the last."""
+def field_comments(path: Path, *, shared: bool = False) -> dict[str, str]:
+    """What `#:` lines say of the field below them; `shared`: and of those that follow it."""
     said: dict[str, str] = {}
     words: list[str] = []
     fresh = True
@@ -128,7 +159,7 @@ def field_comments(path: Path) -> dict[str, str]:
             fresh = False
         elif field:
             said[field[1]] = " ".join(words)
-            fresh = True
+            words, fresh = (words if shared else []), True
     return said
 
 
@@ -197,7 +228,11 @@ def errors_page() -> str:
 
 
 def targets_page() -> str:
-    return page("Kinds of target", "What each kind can do, from the code.", target_parts())
+    intro = (
+        "What each kind can carry, as its class declares it. Tuning, AutoML and pipelines are not "
+        "built yet, and GPUs were not tried: a script finds what its machine has."
+    )
+    return page("Kinds of target", intro, target_parts())
 
 
 def target_parts() -> Iterator[str]:
