@@ -37,20 +37,21 @@ class Follower:
 
     def follow(self) -> dict[str, Any] | None:
         """The run in its final state; None when the person stopped looking before."""
-        asked = False
+        interrupts = 0
         while True:
             try:
+                if interrupts == 1:
+                    self.cancel()
                 for event in follow(self.client, self.run, dict(self.printed)):
                     self.take(event)
                     if event.kind == "end":
                         return event.data
             except KeyboardInterrupt:
                 self.status.clear()
-                if asked or not self.cancels:
-                    self.leave(asked)
+                interrupts += 1
+                if interrupts == 2 or not self.cancels:
+                    self.leave(asked=interrupts == 2)
                     return None
-                asked = True
-                self.cancel()
 
     def take(self, event: Event) -> None:
         data = event.data
@@ -93,7 +94,7 @@ class Follower:
         say(f"\nCanceling {self.run} … (Ctrl-C again leaves it to itself)")
         self.client.post(f"/v1/runs/{segment(self.run)}/cancel")
 
-    def leave(self, asked: bool) -> None:
+    def leave(self, *, asked: bool) -> None:
         how = "is being canceled" if asked else "goes on"
         say(f"\nThe run {how}. See it: turnout run logs --follow {self.run}")
 

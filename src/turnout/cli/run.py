@@ -108,6 +108,8 @@ def whole(text: str) -> int:
 
 def find(client: Client, wanted: str) -> dict[str, Any]:
     """The run that RUN means. Raises `UserError` for none or several."""
+    if "/" in wanted or not wanted:
+        raise NotFoundError(f"There is no run '{wanted}'.")
     if wanted != "latest":
         return client.get(f"/v1/runs/{segment(wanted)}")
     found = client.get("/v1/runs", {"limit": 1})["runs"]

@@ -178,7 +178,10 @@ def make_config(
                 f"--python {given.python} is an interpreter to be used as it is: packages cannot "
                 "be added to it. Give a version such as 3.11, or leave --pip and --requirements."
             )
+        from turnout.environments.requirements import normalize
+
         for package in packages:
+            normalize(package)  # refuses what is none, before anything is sent
             python.conda_dependencies.add_pip_package(package)
         if version:
             python.conda_dependencies.set_python_version(version)
