@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import JSON, DateTime, Dialect, MetaData, create_engine, event, make_url
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy import JSON, DateTime, Dialect, MetaData, create_engine, event, make_url, orm
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
 from turnout.service.migrations import NEWEST
+from turnout.spec.errors import UserError
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -50,33 +52,117 @@ class Base(DeclarativeBase):
     }
 
 
-class Database:
+class Session(Protocol):
+    """What logic needs of a database session; `AsyncSession` is one."""
+
+    def add(self, instance: object) -> None: ...
+    async def scalar(self, statement: Any, params: Any = None) -> Any: ...
+    async def scalars(self, statement: Any, params: Any = None) -> Any: ...
+    async def execute(self, statement: Any, params: Any = None) -> Any: ...
+    async def delete(self, instance: object) -> None: ...
+    async def flush(self) -> None: ...
+
+
+class DirectSession:
+    """A session on SQLite, run in the event loop's own thread.
+
+    A statement there takes 0.1 ms; handing it to another thread, as drivers for asyncio do, takes
+    five times as long as the whole transaction (measured: 0.5 ms against 2.9 ms).
+    """
+
+    def __init__(self, session: orm.Session) -> None:
+        self.session = session
+
+    def add(self, instance: object) -> None:
+        self.session.add(instance)
+
+    async def scalar(self, statement: Any, params: Any = None) -> Any:
+        return self.session.scalar(statement, params)
+
+    async def scalars(self, statement: Any, params: Any = None) -> Any:
+        return self.session.scalars(statement, params)
+
+    async def execute(self, statement: Any, params: Any = None) -> Any:
+        return self.session.execute(statement, params)
+
+    async def delete(self, instance: object) -> None:
+        self.session.delete(instance)
+
+    async def flush(self) -> None:
+        self.session.flush()
+
+
+class Database(ABC):
     """Short sessions. `read()` for looking, `write()` for one transaction."""
 
+    @abstractmethod
+    def read(self) -> AbstractAsyncContextManager[Session]:
+        """A session to look with."""
+
+    @abstractmethod
+    def write(self) -> AbstractAsyncContextManager[Session]:
+        """One transaction: committed at the end, rolled back when anything is raised."""
+
+    @abstractmethod
+    async def aclose(self) -> None: ...
+
+
+class SQLiteDatabase(Database):
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.engine = create_engine(url)
+        event.listen(self.engine, "connect", tune_sqlite)
+        self.sessions = orm.sessionmaker(self.engine, expire_on_commit=False)
+        # A transaction may be suspended between its statements, and SQLite refuses a second
+        # writer instead of queueing it: so writers queue here.
+        self.writer = asyncio.Lock()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[Session, None]:
+        with self.sessions() as session:
+            yield DirectSession(session)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[Session, None]:
+        async with self.writer:
+            with self.sessions() as session, session.begin():
+                yield DirectSession(session)
+
+    async def aclose(self) -> None:
+        self.engine.dispose()
+
+
+class ServerDatabase(Database):
+    """A database server, reached by an asyncio driver (PostgreSQL by asyncpg)."""
+
+    def __init__(self, url: str) -> None:
         self.engine = create_async_engine(url)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self.is_sqlite = self.engine.dialect.name == "sqlite"
-        # SQLite refuses a second writer instead of queueing it, so writers queue here.
-        self.writer = asyncio.Lock()
-        if self.is_sqlite:
-            event.listen(self.engine.sync_engine, "connect", tune_sqlite)
 
-    @contextlib.asynccontextmanager
-    async def read(self) -> AsyncGenerator[AsyncSession]:
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[Session, None]:
         async with self.sessions() as session:
             yield session
 
-    @contextlib.asynccontextmanager
-    async def write(self) -> AsyncGenerator[AsyncSession]:
-        """One transaction: committed at the end, rolled back when anything is raised."""
-        lock = self.writer if self.is_sqlite else contextlib.nullcontext()
-        async with lock, self.sessions() as session, session.begin():
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[Session, None]:
+        async with self.sessions() as session, session.begin():
             yield session
 
     async def aclose(self) -> None:
         await self.engine.dispose()
+
+
+def connect(url: str) -> Database:
+    """The database at a SQLAlchemy address. Raises `UserError` for a driver that is not there."""
+    name = make_url(url).get_backend_name()
+    if name == "sqlite":
+        return SQLiteDatabase(url)
+    try:
+        return ServerDatabase(url)
+    except ModuleNotFoundError as e:
+        raise UserError(
+            f"The database {name} needs the package '{e.name}': pip install {e.name}."
+        ) from None
 
 
 def tune_sqlite(connection: Any, _: object) -> None:

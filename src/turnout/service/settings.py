@@ -33,7 +33,7 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        return self.database or f"sqlite+aiosqlite:///{self.home / 'turnout.db'}"
+        return self.database or f"sqlite:///{self.home / 'turnout.db'}"
 
 
 def load(**given: object) -> Settings:

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from turnout.payload.store import Store
 from turnout.service.accounts import vault
 from turnout.service.accounts.vault import Vault
-from turnout.service.db import Database
+from turnout.service.db import Database, connect
 from turnout.service.runs.folders import RunFolders
 from turnout.service.runs.hub import Hub
 from turnout.service.runs.loops import RunLoops
@@ -51,7 +51,7 @@ def build(settings: Settings) -> State:
     """Make the parts; nothing runs yet."""
     home = settings.home
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    db = Database(settings.database_url)
+    db = connect(settings.database_url)
     hub = Hub()
     folders = RunFolders(home)
     store = Store(str(home / "store"))

@@ -29,8 +29,8 @@ def schema(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 def test_the_tables_are_the_sum_of_the_migrations(tmp_path: Path) -> None:
     migrated, created = tmp_path / "migrated.db", tmp_path / "created.db"
-    runner.upgrade(f"sqlite+aiosqlite:///{migrated}")
-    database.migrate(f"sqlite+aiosqlite:///{created}")
+    runner.upgrade(f"sqlite:///{migrated}")
+    database.migrate(f"sqlite:///{created}")
     assert schema(created) == schema(migrated)
     assert database.revision_of(created) == database.revision_of(migrated) == NEWEST
 
@@ -38,5 +38,5 @@ def test_the_tables_are_the_sum_of_the_migrations(tmp_path: Path) -> None:
 def test_an_old_file_is_brought_up(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     sqlite3.connect(path).close()
-    database.migrate(f"sqlite+aiosqlite:///{path}")
+    database.migrate(f"sqlite:///{path}")
     assert database.revision_of(path) == NEWEST

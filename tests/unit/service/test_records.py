@@ -13,9 +13,9 @@ from turnout.service.runs.logic import NewRun
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    url = f"sqlite+aiosqlite:///{tmp_path / 't.db'}"
+    url = f"sqlite:///{tmp_path / 't.db'}"
     database.migrate(url)
-    db = Database(url)
+    db = database.connect(url)
     yield db
     await db.aclose()
 

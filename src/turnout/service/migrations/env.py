@@ -11,7 +11,7 @@ from turnout.service.targets.tables import TargetRow
 
 #: Naming a table of each module makes sure that all of them are known.
 TABLES = (RunRow, TargetRow)
-PLAIN = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql"}
+PLAIN = {"postgresql+asyncpg": "postgresql"}
 
 
 def run(connection: Connection) -> None:

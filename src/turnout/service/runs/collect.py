@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from turnout.engine.lifecycle import Decision
-from turnout.service.db import Database, now
+from turnout.service.db import Database, Session, now
 from turnout.service.runs import records
 from turnout.service.runs.folders import FILES, LOGS, RunFolders
 from turnout.service.runs.hub import Hub
@@ -195,7 +195,7 @@ def settle(row: RunRow, decision: Decision) -> None:
     row.error = error
 
 
-async def end(session: Any, row: RunRow, seen: Observation | None) -> None:
+async def end(session: Session, row: RunRow, seen: Observation | None) -> None:
     """Times of the end, and an end for children that the script left open."""
     row.message = ""
     ended_at = seen.exit.ended_at if seen and seen.exit else None

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from turnout.service.db import Database, now
+from turnout.service.db import Database, Session, now
 from turnout.service.runs import records
 from turnout.service.runs.tables import ExperimentRow, RecordRow, RunRow, by_id
 from turnout.spec.errors import ConflictError, NotFoundError, UserError
@@ -93,7 +92,7 @@ async def create(db: Database, new: NewRun, spec: RunSpec | None) -> tuple[RunRo
     return row, True
 
 
-async def find(session: AsyncSession, run: str) -> RunRow:
+async def find(session: Session, run: str) -> RunRow:
     """The run by its whole id, or by a part that only one run has."""
     row = await by_id(session, run)
     if row is not None:
@@ -218,7 +217,7 @@ async def metrics(db: Database, run: str, *, recursive: bool) -> dict[str, Any]:
         return found
 
 
-async def logged(session: AsyncSession, run: str) -> list[RecordRow]:
+async def logged(session: Session, run: str) -> list[RecordRow]:
     query = select(RecordRow).where(RecordRow.run == run).order_by(RecordRow.id)
     return list(await session.scalars(query))
 

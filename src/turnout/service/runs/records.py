@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from turnout.payload.metrics import fold_metrics
-from turnout.service.db import now
+from turnout.service.db import Session, now
 from turnout.service.runs.tables import RecordRow, RunRow, by_id
 from turnout.spec.runs import RunState
 
@@ -37,7 +35,7 @@ def parse(data: bytes) -> tuple[list[dict[str, Any]], int, int]:
 
 
 async def absorb(
-    session: AsyncSession, run: RunRow, records: Iterable[dict[str, Any]], bad: int = 0
+    session: Session, run: RunRow, records: Iterable[dict[str, Any]], bad: int = 0
 ) -> set[str]:
     """Apply records to `run` and its children in `session`; return the ids of changed runs."""
     rows = {run.id: run}
@@ -74,7 +72,7 @@ def warn(run: RunRow, text: str) -> None:
         run.warnings = [*run.warnings, text]
 
 
-def apply(session: AsyncSession, row: RunRow, record: dict[str, Any]) -> RunRow | None:
+def apply(session: Session, row: RunRow, record: dict[str, Any]) -> RunRow | None:
     """One record; a child that begins is returned, not added."""
     kind = record["t"]
     at = datetime.fromtimestamp(float(record.get("at") or now().timestamp()), timezone.utc)

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, bindparam, select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from turnout.service.db import Base
+from turnout.service.db import Base, Session
 
 
 class ExperimentRow(Base):
@@ -63,7 +62,7 @@ class RunRow(Base):
 BY_ID = select(RunRow).where(RunRow.id == bindparam("run"))
 
 
-async def by_id(session: AsyncSession, run: str) -> RunRow | None:
+async def by_id(session: Session, run: str) -> RunRow | None:
     """The run with this very id."""
     return await session.scalar(BY_ID, {"run": run})
 
