@@ -11,13 +11,22 @@ from pathlib import Path
 
 from bench.timing import Row, p50
 
-HEADS = ("what", "first line, ms", "result known, ms", "x plain", "note")
+#: Rows that others are compared with, where their group has them.
+PLAIN, OURS = "plain", "turnout SDK"
 
 
-def cells(row: Row, plain: float | None) -> list[str]:
+def cells(row: Row, plain: float | None, ours: float | None) -> list[str]:
+    ratios = [ratio(row, base) for base in (plain, ours)]
+    return [row.name, spread(row.times.first), spread(row.times.done), *ratios, row.note]
+
+
+def ratio(row: Row, base: float | None) -> str:
     done = p50(row.times.done)
-    ratio = f"{done / plain:.1f}" if done and plain and row.unit == "ms" else ""
-    return [row.name, spread(row.times.first), spread(row.times.done), ratio, row.note]
+    return f"{done / base:.1f}" if done and base else ""
+
+
+def base_of(members: Sequence[Row], start: str) -> float | None:
+    return next((p50(row.times.done) for row in members if row.name.startswith(start)), None)
 
 
 def spread(values: Sequence[float]) -> str:
@@ -41,20 +50,22 @@ def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def tables(rows: Sequence[Row]) -> list[tuple[str, list[list[str]]]]:
+    """Per group: its name, and a head with the lines below it; columns that say nothing left out."""
     out = []
     for group, members in groups(rows).items():
-        plain = next((p50(r.times.done) for r in members if r.name.startswith("plain")), None)
-        heads = list(HEADS)
-        if not any(row.times.first for row in members):
-            heads[2] = members[0].unit
-        out.append((group, [heads, *(cells(row, plain) for row in members)]))
+        plain, ours = base_of(members, PLAIN), base_of(members, OURS)
+        known = "result known, ms" if any(r.times.first for r in members) else members[0].unit
+        table = [["what", "first line, ms", known, "x plain", f"x {OURS}", "note"]]
+        table += [cells(row, plain, ours) for row in members]
+        said = [i for i in range(len(table[0])) if any(line[i] for line in table[1:])]
+        out.append((group, [[line[i] for i in said] for line in table]))
     return out
 
 
 def text(rows: Sequence[Row]) -> str:
     lines = []
     for group, table in tables(rows):
-        widths = [max(len(line[i]) for line in table) for i in range(len(HEADS))]
+        widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
         lines += ["", group, "-" * len(group)]
         lines += [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -68,7 +79,8 @@ def markdown(rows: Sequence[Row], about: str) -> str:
     for group, table in tables(rows):
         lines += ["", f"## {group}", ""]
         lines += ["| " + " | ".join(line) + " |" for line in table]
-        lines.insert(len(lines) - len(table) + 1, "|---|--:|--:|--:|---|")
+        rule = "|".join("--:" if "note" != head != "what" else "---" for head in table[0])
+        lines.insert(len(lines) - len(table) + 1, f"|{rule}|")
     return "\n".join(lines) + "\n"
 
 
