@@ -50,7 +50,7 @@ def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def tables(rows: Sequence[Row]) -> list[tuple[str, list[list[str]]]]:
-    """Per group: its name, and a head with the lines below it; columns that say nothing left out."""
+    """Per group: its name, and its lines under a head; columns that say nothing are left out."""
     out = []
     for group, members in groups(rows).items():
         plain, ours = base_of(members, PLAIN), base_of(members, OURS)
