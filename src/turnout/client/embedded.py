@@ -136,6 +136,8 @@ class EmbeddedEndpoint:
             # Exit 0 says that another one runs already; it may not listen yet.
             if code or time.monotonic() > deadline:
                 why = f"it ended with code {code}" if code else f"no answer in {START_S:.0f} s"
+                process.kill()
+                process.wait()
                 raise ServiceError(
                     f"The service did not start ({why}). The last lines of {log_path}:\n"
                     + last_lines(log_path, before)

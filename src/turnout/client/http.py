@@ -11,6 +11,7 @@ import json
 import os
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -43,7 +44,10 @@ class UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        found.settimeout(self.timeout)
+        # A socket with a Python timeout is non-blocking: its connect fails at once (EAGAIN) while
+        # many others are waiting to be accepted. The system's own timeout waits for its turn.
+        limit = struct.pack("ll", int(self.timeout or 0), 1000)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         try:
             if len(os.fsencode(self.path)) < 108:
                 found.connect(self.path)
@@ -53,6 +57,10 @@ class UnixConnection(http.client.HTTPConnection):
                     found.connect(f"/proc/self/fd/{folder}/{Path(self.path).name}")
                 finally:
                     os.close(folder)
+            found.settimeout(self.timeout)
+        except BlockingIOError:
+            found.close()
+            raise TimeoutError("the service accepts no connection") from None
         except BaseException:
             found.close()
             raise

@@ -24,13 +24,14 @@ class Section:
             raise RunConfigurationException(
                 f"{type(self).__name__}.{name} must be True or False, not {value!r}."
             )
-        elif isinstance(field.default_factory, type) and not self.fits(
-            field.default_factory, value
-        ):
-            raise RunConfigurationException(
-                f"{type(self).__name__}.{name} must be of type {field.default_factory.__name__}, "
-                f"not {type(value).__name__}."
-            )
+        else:
+            # list[str] is no class, but list is.
+            kind = getattr(field.default_factory, "__origin__", field.default_factory)
+            if isinstance(kind, type) and not self.fits(kind, value):
+                raise RunConfigurationException(
+                    f"{type(self).__name__}.{name} must be of type {kind.__name__}, "
+                    f"not {type(value).__name__}."
+                )
         super().__setattr__(name, value)
 
     @staticmethod
