@@ -28,8 +28,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 }
 COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
 EXAMPLES = """\
-  turnout submit train.py                      on this machine, with this Python
-  turnout submit train.py --alpha 0.1          the script's own options follow its name
+  turnout submit train.py                 on this machine, with this Python
+  turnout submit train.py --alpha 0.1     the script's options follow its name
   turnout target attach ssh lab --address lab.example.org --username ana
   turnout submit train.py --target lab --pip scikit-learn
   turnout run list

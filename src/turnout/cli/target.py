@@ -78,8 +78,10 @@ def declare_ssh(parser: Parser) -> None:
     there = parser.add_argument_group("on that machine")
     there.add_argument("--python", metavar="PATH", help="a Python 3.8 or newer (default: found)")
     there.add_argument("--folder", metavar="DIR", help="where to keep files (default ~/.turnout)")
-    parser.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--description", default="")
+    parser.add_argument(
+        "--tag", action="append", default=[], metavar="NAME=VALUE", help="tag; repeatable"
+    )
+    parser.add_argument("--description", default="", help="a few words for others")
     add_json(parser)
 
 
@@ -167,7 +169,10 @@ def tell(found: dict[str, Any], *, as_json: bool) -> int:
     else:
         say(f"'{found['name']}' cannot be used:")
         print_problems(found)
-        say(f"When that is mended: turnout target check {found['name']}")
+        say(
+            f"When that is mended: turnout target check {found['name']} (or attach it again, "
+            "with other settings)."
+        )
     return 0 if succeeded else 1
 
 

@@ -1,0 +1,125 @@
+"""How `turnout submit` reads its command line."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from turnout.cli import submit
+from turnout.client.script_run_config import ScriptRunConfig
+from turnout.spec.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    made = tmp_path / "my project"
+    made.mkdir()
+    monkeypatch.chdir(made)
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "TURNOUT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return made
+
+
+def config(*argv: str) -> ScriptRunConfig:
+    parser = submit.make_parser()
+    ours, words = submit.split(argv, parser)
+    return submit.make_config(parser.parse_args(ours), words[0], words[1:])
+
+
+@pytest.mark.parametrize(
+    ("argv", "ours", "script"),
+    [
+        ("a.py", "", "a.py"),
+        ("a.py --alpha 0.1 -v x", "", "a.py --alpha 0.1 -v x"),
+        ("--target lab a.py --alpha 1", "--target lab", "a.py --alpha 1"),
+        ("-t lab -e x a.py -t lab -e 10", "-t lab -e x", "a.py -t lab -e 10"),
+        ("a.py --target lab --pip numpy", "--target lab --pip numpy", "a.py"),
+        ("a.py --target=lab --alpha=1", "--target=lab", "a.py --alpha=1"),
+        ("a.py --alpha --target lab 1", "--target lab", "a.py --alpha 1"),
+        ("a.py --detach x --json", "--detach --json", "a.py x"),
+        ("a.py -- --target lab -- x", "", "a.py --target lab -- x"),
+        ("--target lab -- a.py --pip x", "--target lab", "a.py --pip x"),
+        ("a.py --help", "", "a.py --help"),
+        ("--help a.py", "--help", "a.py"),
+        ("a.py --targ lab", "", "a.py --targ lab"),
+        ("a.py -", "", "a.py -"),
+        ("a.py -1 -0.5", "", "a.py -1 -0.5"),
+    ],
+)
+def test_split(argv: str, ours: str, script: str) -> None:
+    found = submit.split(argv.split(), submit.make_parser())
+    assert found == (ours.split(), script.split())
+
+
+def test_this_python_by_default() -> None:
+    python = config("a.py").run_config.environment.python
+    assert python.user_managed_dependencies
+    assert python.interpreter_path == sys.executable
+
+
+def test_the_active_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("conda", "venv"):
+        (tmp_path / name / "bin").mkdir(parents=True)
+        (tmp_path / name / "bin" / "python").touch()
+    monkeypatch.setenv("CONDA_PREFIX", str(tmp_path / "conda"))
+    assert submit.default_interpreter("local") == str(tmp_path / "conda/bin/python")
+    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "venv"))
+    assert submit.default_interpreter("local") == str(tmp_path / "venv/bin/python")
+    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "deleted"))
+    assert submit.default_interpreter("local") == str(tmp_path / "conda/bin/python")
+    assert submit.default_interpreter("lab") == "python3"
+    monkeypatch.setenv("TURNOUT_URL", "http://team:8650")
+    assert submit.default_interpreter("local") == "python3"
+
+
+def test_packages_make_an_environment(folder: Path) -> None:
+    (folder / "r.txt").write_text("# all\npandas>=2  # frames\n\nscikit-learn==1.5\n")
+    python = config("--pip", "numpy", "-r", "r.txt", "a.py").run_config.environment.python
+    assert not python.user_managed_dependencies
+    assert list(python.conda_dependencies.pip_packages) == [
+        "numpy", "pandas>=2", "scikit-learn==1.5",
+    ]  # fmt: skip
+
+
+def test_a_version_makes_an_environment_and_a_path_is_used() -> None:
+    python = config("--python", "3.11", "a.py").run_config.environment.python
+    assert not python.user_managed_dependencies
+    assert python.conda_dependencies.get_python_version() == "3.11"
+    python = config("--python", "/opt/python", "a.py").run_config.environment.python
+    assert python.user_managed_dependencies
+    assert python.interpreter_path == "/opt/python"
+
+
+@pytest.mark.parametrize("line", ["-e .", "--index-url https://x", "numpy \\"])
+def test_requirements_that_cannot_be_kept(folder: Path, line: str) -> None:
+    (folder / "r.txt").write_text(f"pandas\n{line}\n")
+    with pytest.raises(UserError, match=r"r\.txt, line 2"):
+        config("-r", "r.txt", "a.py")
+
+
+def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FROM_HERE", "a=b")
+    found = config("--env", "X=1=2", "--env", "FROM_HERE", "--env", "EMPTY=", "a.py")
+    assert found.run_config.environment.environment_variables == {
+        "X": "1=2", "FROM_HERE": "a=b", "EMPTY": "",
+    }  # fmt: skip
+
+
+def test_where_the_script_lies(folder: Path, tmp_path: Path) -> None:
+    (folder / "src").mkdir()
+    (folder / "src" / "a.py").touch()
+    assert submit.locate("src/a.py", None) == (".", "src/a.py")
+    assert submit.locate("./src/../src/a.py", None) == (".", "src/a.py")
+    assert submit.locate(str(folder / "src/a.py"), None) == (".", "src/a.py")
+    assert submit.locate("../other/b.py", None) == (str(tmp_path / "other"), "b.py")
+    assert submit.locate("a.py", "src") == ("src", "a.py")
+    assert submit.locate("src/a.py", "src") == ("src", "a.py")
+    assert submit.locate("missing.py", "src") == ("src", "missing.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("my project", "my-project"), ("日本", "default"), (".x", "x")]
+)
+def test_experiment_name(tmp_path: Path, name: str, expected: str) -> None:
+    (tmp_path / name).mkdir(exist_ok=True)
+    assert submit.experiment_name(str(tmp_path / name)) == expected
