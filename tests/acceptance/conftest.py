@@ -29,7 +29,7 @@ class Shell:
             cwd=self.cwd,
             env={**self.env, **options.pop("env", {})},
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=options.pop("stderr_to", subprocess.PIPE),
             stdin=options.pop("stdin", subprocess.DEVNULL),
             **options,
         )

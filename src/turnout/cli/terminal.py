@@ -30,7 +30,7 @@ def print_table(
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
     is_terminal = stream.isatty()
-    room = os.get_terminal_size(stream.fileno()).columns if is_terminal else 0
+    room = columns(stream) if is_terminal else 0
     for number, row in enumerate([list(head), *cells]):
         padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         line = "  ".join(padded).rstrip()
@@ -110,6 +110,11 @@ def size(count: int) -> str:
     return f"{amount:.1f} TB"
 
 
+def columns(stream: TextIO) -> int:
+    # A terminal that nobody has told its size says 0.
+    return os.get_terminal_size(stream.fileno()).columns or 80
+
+
 class StatusLine:
     """One line on the terminal's stderr that says what is being done, rewritten in place.
 
@@ -122,7 +127,7 @@ class StatusLine:
     def show(self, text: str) -> None:
         if not self.is_terminal or text == self.shown:
             return
-        room = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+        room = columns(sys.stderr) - 1
         sys.stderr.write(f"\r\x1b[K\x1b[2m{printable(text)[:room]}\x1b[0m")
         sys.stderr.flush()
         self.shown = text
