@@ -125,6 +125,12 @@ class Client:
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
 
+    def close(self) -> None:
+        """Let idle connections go; the client may be used again."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
     # -- plain requests -------------------------------------------------------------------------
 
     def get(self, path: str, query: Query = None) -> Any:

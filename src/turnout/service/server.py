@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import fcntl
 import gc
 import ipaddress
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -89,6 +91,14 @@ def listen_hosted(settings: Settings) -> socket.socket:
     return listener
 
 
+class Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn raises them again at its end, which would cut ours short."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
 def serve(settings: Settings, listener: socket.socket, *, embedded: bool) -> int:
     app = create_app(settings)
     parts = parts_of(app)
@@ -101,7 +111,7 @@ def serve(settings: Settings, listener: socket.socket, *, embedded: bool) -> int
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     if not embedded:
         greet(settings, parts)
     announcement = settings.home / "service.json"
@@ -115,6 +125,9 @@ def serve(settings: Settings, listener: socket.socket, *, embedded: bool) -> int
     gc.freeze()
 
     async def run() -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, setattr, server, "should_exit", True)
         watch = asyncio.create_task(end_when_idle(server, parts)) if embedded else None
         await server.serve(sockets=[listener])
         if watch is not None:

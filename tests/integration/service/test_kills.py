@@ -45,6 +45,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     client = Client(EmbeddedEndpoint(home), retry_s=60)
     client.get("/v1/workspace")
     yield client
+    client.close()
     kill(home, signal.SIGTERM)
     os.environ.pop("TURNOUT_HOME")
     if old is not None:

@@ -390,8 +390,8 @@ for t in threads: t.start()
 for t in threads: t.join()
 pids = [os.fork() for _ in range(2)]
 work(9)
+for pid in filter(None, pids): assert os.waitpid(pid, 0)[1] == 0
 if 0 in pids: os._exit(0)
-for pid in pids: assert os.waitpid(pid, 0)[1] == 0
 """
     subprocess.run([sys.executable, "-c", script], check=True)
     found = records(folder)
