@@ -162,7 +162,7 @@ def read_changed(
         if old is not None and old[0] == stamp:
             _, executable, digest = old
         else:
-            content = contents.read(root, path)
+            content = contents.read(root, path, stamp)
             if content is None:
                 continue
             stamp, executable, digest = content.stamp, content.executable, content.digest
@@ -176,7 +176,8 @@ def read_changed(
     fresh.manifest = bundles.canonical_bytes(
         {"files": files, "folders": tree.empty, "links": tree.links}
     )
-    fresh.settled = all(fresh.is_settled(stamp) for stamp in fresh.stamps.values())
+    newest = max((max(s[1], s[2]) for s in fresh.stamps.values()), default=0)
+    fresh.settled = fresh.is_settled((0, newest, newest, 0))
     return fresh, bodies
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 
@@ -39,51 +40,60 @@ def walk(root: str, rules: Rules, avoid: frozenset[str], enough: int) -> Tree:
     Stops once `enough` files were seen. Raises `SnapshotError` for a folder that cannot be read.
     """
     tree = Tree()
-    todo: list[str] = [""]
-    while todo and not tree.cut:
+    todo = [""]
+    files, leave_out = tree.files, rules.leave_out
+    while todo:
         prefix = todo.pop()
         entries = list_folder(root, prefix)
-        if prefix and not ENVIRONMENT_MARKS.isdisjoint([entry.name for entry in entries]):
-            continue
         if prefix:
+            if not ENVIRONMENT_MARKS.isdisjoint([entry.name for entry in entries]):
+                continue
             tree.folders.append(prefix)
-        before = len(todo) + len(tree.files) + len(tree.links)
+        before = len(files) + len(tree.links) + len(todo)
+        # One function and few calls: this loop is most of what an unchanged folder costs.
         for entry in entries:
-            take(entry, prefix, tree, todo, rules)
+            name = entry.name
+            path = prefix + name
+            if entry.is_file(follow_symlinks=False):
+                if leave_out(path, name):
+                    tree.left_out.append(path)
+                    continue
+                try:
+                    stat = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # gone since the listing: as if the walk had come a moment later
+                files[path] = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+            else:
+                take_other(entry, path, tree, todo, rules)
         if avoid and todo:
             todo = [sub for sub in todo if f"{root}/{sub}"[:-1] not in avoid]
-        if prefix and len(todo) + len(tree.files) + len(tree.links) == before:
+        if prefix and len(files) + len(tree.links) + len(todo) == before:
             tree.empty.append(prefix[:-1])
-        tree.cut = len(tree.files) > enough
+        if len(files) > enough:
+            tree.cut = True
+            break
+    tree.total_bytes = sum([stamp[0] for stamp in files.values()])
     tree.links.sort()
     tree.empty.sort()
     return tree
 
 
-def take(entry: os.DirEntry[str], prefix: str, tree: Tree, todo: list[str], rules: Rules) -> None:
+def take_other(
+    entry: os.DirEntry[str], path: str, tree: Tree, todo: list[str], rules: Rules
+) -> None:
+    """A folder, a link, or what can be neither sent nor read."""
     name = entry.name
-    path = prefix + name
-    if entry.is_dir(follow_symlinks=False):
-        path += "/"
-        if rules.leave_out(path, name):
-            tree.left_out.append(path)
-        else:
-            todo.append(path)
-        return
+    is_folder = entry.is_dir(follow_symlinks=False)
+    path = f"{path}/" if is_folder else path
     if rules.leave_out(path, name):
         tree.left_out.append(path)
-        return
-    try:
-        if entry.is_file(follow_symlinks=False):
-            stat = entry.stat(follow_symlinks=False)
-            tree.files[path] = stamp_of(stat)
-            tree.total_bytes += stat.st_size
-        elif entry.is_symlink():
+    elif is_folder:
+        todo.append(path)
+    elif entry.is_symlink():
+        with contextlib.suppress(FileNotFoundError):
             tree.links.append((path, os.readlink(entry.path)))  # noqa: PTH115 - strings here
-        else:
-            tree.notes.append(f"'{path}' is a socket, pipe or device: skipped.")
-    except FileNotFoundError:
-        pass  # gone since the listing: as if the walk had come a moment later
+    else:
+        tree.notes.append(f"'{path}' is a socket, pipe or device: skipped.")
 
 
 def list_folder(root: str, prefix: str) -> list[os.DirEntry[str]]:

@@ -8,6 +8,7 @@ import pytest
 
 from turnout.snapshots import captures, contents, memories
 from turnout.snapshots.captures import capture
+from turnout.snapshots.trees import Stamp
 from turnout.spec.errors import SnapshotError
 
 
@@ -29,13 +30,13 @@ def source(tmp_path: Path) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Paths read so far."""
     seen: list[str] = []
-    real = contents.read_once
+    real = contents.read
 
-    def note(full: str) -> contents.Content:
-        seen.append(full.rpartition("/")[2])
-        return real(full)
+    def note(root: str, path: str, expected: Stamp) -> contents.Content | None:
+        seen.append(path)
+        return real(root, path, expected)
 
-    monkeypatch.setattr(contents, "read_once", note)
+    monkeypatch.setattr(contents, "read", note)
     return seen
 
 
@@ -169,13 +170,13 @@ def test_a_file_that_changed_once_is_read_again(
 def test_a_file_that_vanishes_is_left_out(
     source: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = contents.read_once
+    real = contents.read
 
-    def vanish(full: str) -> contents.Content:
+    def vanish(root: str, path: str, expected: Stamp) -> contents.Content | None:
         (source / "b").unlink(missing_ok=True)
-        return real(full)
+        return real(root, path, expected)
 
-    monkeypatch.setattr(contents, "read_once", vanish)
+    monkeypatch.setattr(contents, "read", vanish)
     assert set(capture(source, home).memory.stamps) == {"a", "c"}
 
 
