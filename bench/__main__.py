@@ -179,7 +179,7 @@ def measure(bench: Bench, *, quick: bool) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=7, help="repetitions (7)")
+    parser.add_argument("--runs", type=int, default=5, help="repetitions (5)")
     parser.add_argument("--quick", action="store_true", help="Turnout and plain Python only")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="turnout-bench-") as folder:
