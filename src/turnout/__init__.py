@@ -4,7 +4,7 @@ Names are imported when first used. This file also travels to targets, where `Ru
 """
 
 # pathlib would cost every script more than the rest of this file.
-# ruff: noqa: PTH109, PTH110, PTH112, PTH118
+# ruff: noqa: PTH109, PTH112, PTH118, PTH120
 
 import os
 import sys
@@ -93,8 +93,8 @@ def _find_installed() -> None:
             __path__.append(folder)
 
 
-if not os.path.exists(__file__):
-    # Imported from the payload's zip, which stands first on the path of a script.
+if not os.path.isdir(os.path.join(os.path.dirname(__file__), "client")):
+    # Imported from the payload, which stands first on the path of a script.
     _find_installed()
 
 

@@ -174,7 +174,7 @@ def service_environment(home: Path) -> dict[str, str]:
     env["TURNOUT_HOME"] = str(home)
     if "PYTHONPATH" in env and "TURNOUT_RUN_FOLDER" in os.environ:
         entries = env["PYTHONPATH"].split(os.pathsep)
-        env["PYTHONPATH"] = os.pathsep.join(e for e in entries if not e.endswith(".zip"))
+        env["PYTHONPATH"] = os.pathsep.join(e for e in entries if Path(e).parent.name != "payload")
     return env
 
 

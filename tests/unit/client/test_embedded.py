@@ -180,10 +180,10 @@ def test_a_run_around_the_client_does_not_leak_into_the_service(
     install()
     monkeypatch.setenv("TURNOUT_RUN_FOLDER", "/run")
     monkeypatch.setenv("TURNOUT_RUN_ID", "r")
-    monkeypatch.setenv("PYTHONPATH", f"/host/payload/ab.zip{os.pathsep}{os.environ['PYTHONPATH']}")
+    monkeypatch.setenv("PYTHONPATH", f"/host/payload/ab12{os.pathsep}{os.environ['PYTHONPATH']}")
     env = ask(home)["env"]
     assert set(env) == {"TURNOUT_HOME", "PYTHONPATH"}
-    assert ".zip" not in env["PYTHONPATH"]
+    assert "/host/payload" not in env["PYTHONPATH"]
 
 
 def test_damaged_announcements_are_none(home: Path) -> None:
