@@ -1,7 +1,6 @@
 """Requests to the service over a unix socket or TCP: pooled, repeated when the service restarts.
 
-Contract: docs/design/http-api.md. Every request of that contract may be sent twice without harm,
-but records: those are sent again only when the service cannot have seen them.
+Contract: docs/design/http-api.md. Every request of that contract may be sent twice without harm.
 """
 
 from __future__ import annotations
@@ -136,8 +135,8 @@ class Client:
     def get(self, path: str, query: Query = None) -> Any:
         return self.request("GET", path, query=query)
 
-    def post(self, path: str, body: Body = None, *, repeatable: bool = True) -> Any:
-        return self.request("POST", path, body, repeatable=repeatable)
+    def post(self, path: str, body: Body = None) -> Any:
+        return self.request("POST", path, body)
 
     def request(
         self,
@@ -146,11 +145,10 @@ class Client:
         body: Body = None,
         *,
         query: Query = None,
-        repeatable: bool = True,
     ) -> Any:
         """The answer's JSON (None when empty). Raises the error that the service gave, by its
         code, and `ServiceError` when it cannot be reached."""
-        with self.open(method, path, body, query=query, repeatable=repeatable) as answer:
+        with self.open(method, path, body, query=query) as answer:
             data = answer.read()
         return json.loads(data) if data else None
 
@@ -190,12 +188,11 @@ class Client:
         body: Body = None,
         *,
         query: Query = None,
-        repeatable: bool = True,
         timeout_s: float = TIMEOUT_S,
     ) -> Generator[http.client.HTTPResponse, None, None]:
         """Send, and give the answer to be read; its connection is used again if read whole."""
         url = address(path, query)
-        connection, answer = self._exchange(method, url, body, repeatable, timeout_s)
+        connection, answer = self._exchange(method, url, body, timeout_s)
         reusable = False
         try:
             if answer.status >= 400:
@@ -211,7 +208,7 @@ class Client:
     # -- below ----------------------------------------------------------------------------------
 
     def _exchange(
-        self, method: str, url: str, body: Body, repeatable: bool, timeout_s: float
+        self, method: str, url: str, body: Body, timeout_s: float
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         deadline = time.monotonic() + self.retry_s
         pause = 0.02
@@ -230,11 +227,6 @@ class Client:
                 ) from None
             except (*BROKEN, OSError) as e:
                 close(connection)
-                if sent and not repeatable:
-                    raise ServiceError(
-                        "The service went away before it answered; it is not known whether it "
-                        "took the last record."
-                    ) from None
                 if not isinstance(e, BROKEN) or time.monotonic() > deadline:
                     raise ServiceError(
                         f"The service at {self.endpoint.describe()} cannot be reached: {e}."

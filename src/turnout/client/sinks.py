@@ -33,8 +33,8 @@ class ServiceSink(sinks.Sink):
         elif kind == "display_name":
             self.client.request("PATCH", self.path, {"display_name": record["value"]})
         else:
-            body = {"records": [encode(record)]}
-            self.client.post(f"{self.path}/records", body, repeatable=kind in ("state", "child"))
+            body = {"records": [encode(record)], "key": os.urandom(16).hex()}
+            self.client.post(f"{self.path}/records", body)
 
     def put_file(self, name: str, source: Any, child: str | None = None) -> None:
         path = f"{self.path}/files/{segment(name)}"

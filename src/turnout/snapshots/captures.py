@@ -194,4 +194,4 @@ def recall(memory: Memory | None) -> dict[str, tuple[tuple[int, int, int, int], 
 
 def leads_out(path: str, target: str) -> bool:
     folder = os.path.dirname(path)  # noqa: PTH120 - the walk deals in plain strings
-    return os.path.isabs(target) or os.path.normpath(f"{folder}/{target}").startswith("..")  # noqa: PTH117
+    return os.path.isabs(target) or os.path.normpath(f"./{folder}/{target}").startswith("..")  # noqa: PTH117

@@ -80,24 +80,15 @@ def test_a_repeatable_request_survives_a_service_that_dies(
     assert service.sent("POST", "/v1/runs") == [{"key": "k"}] * 3
 
 
-def test_records_are_not_sent_twice_when_it_is_not_known(
-    service: FakeService, client: Client
-) -> None:
-    service("POST", "/r", Cut)
-    with pytest.raises(ServiceError, match="not known"):
-        client.post("/r", {"records": []}, repeatable=False)
-    assert len(service.sent("POST", "/r")) == 1
-
-
 def test_a_closed_idle_connection_is_noticed_before_it_is_used(
     service: FakeService, client: Client
 ) -> None:
     service("POST", "/r", {})
-    client.post("/r", repeatable=False)
+    client.post("/r")
     connection = client._idle[0]
     assert connection.sock
     connection.sock.shutdown(2)
-    client.post("/r", repeatable=False)
+    client.post("/r")
     assert (len(service.requests), service.connections) == (2, 2)
 
 

@@ -116,3 +116,12 @@ async def test_parse_keeps_what_json_keeps() -> None:
     line = json.dumps({"t": "metric", "name": "\ud800", "value": 1}).encode() + b"\n"
     found, _, bad = records.parse(line)
     assert (len(found), bad) == (1, 0)
+
+
+async def test_a_repeated_request_adds_nothing(db: Database) -> None:
+    run = await new_run(db)
+    record = [{"t": "metric", "name": "m", "value": 1}]
+    assert await logic.add_records(db, run, record, "key-1") == {run}
+    assert await logic.add_records(db, run, record, "key-1") == set()
+    await logic.add_records(db, run, record, "key-2")
+    assert await logic.metrics(db, run, recursive=False) == {"m": [1, 1]}

@@ -19,6 +19,8 @@ from turnout.spec.runs import RunSpec, RunState, check_name
 SCRIPT_RUN = "azureml.scriptrun"
 INTERACTIVE_RUN = "sdk"
 LIST_LIMIT = 1000
+#: Requests whose repetition is noticed: more than one client has under way.
+RECORD_KEYS = 16
 BY_KEY = select(RunRow).where(RunRow.key == bindparam("key"))
 EXPERIMENT = select(ExperimentRow.id).where(ExperimentRow.name == bindparam("name"))
 
@@ -84,6 +86,7 @@ async def create(db: Database, new: NewRun, spec: RunSpec | None) -> tuple[RunRo
             warnings=[],
             attempt=1,
             records_offset=0,
+            record_keys=[],
             version=1,
         )
         if spec is not None and spec.snapshot:
@@ -197,9 +200,17 @@ async def request_cancel(db: Database, run: str) -> RunRow:
         return row
 
 
-async def add_records(db: Database, run: str, found: list[dict[str, Any]]) -> set[str]:
+async def add_records(
+    db: Database, run: str, found: list[dict[str, Any]], key: str | None = None
+) -> set[str]:
+    """Take records over HTTP; those that came with the same `key` before are not taken again."""
     async with db.write() as session:
-        return await records.absorb(session, await find(session, run), found)
+        row = await find(session, run)
+        if key is not None:
+            if key in row.record_keys:
+                return set()
+            row.record_keys = [*row.record_keys, key][-RECORD_KEYS:]
+        return await records.absorb(session, row, found)
 
 
 async def metrics(db: Database, run: str, *, recursive: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -313,5 +314,16 @@ def ticket(row: RunRow) -> Ticket:
         experiment=row.experiment,
         spec=spec_of(row),
         # v1's variables that scripts read (facts: `Run.get_context()` of v1 looks at them).
-        variables={"AZUREML_RUN_ID": row.id, "AZUREML_ARM_PROJECT_NAME": row.experiment},
+        variables={
+            "AZUREML_RUN_ID": row.id,
+            "AZUREML_ARM_PROJECT_NAME": row.experiment,
+            "TURNOUT_RUN_INFO": json.dumps(
+                {
+                    "tags": row.tags,
+                    "properties": row.properties,
+                    "display_name": row.display_name,
+                    "number": row.number,
+                }
+            ),
+        },
     )

@@ -145,6 +145,7 @@ def child_of(parent: RunRow, record: dict[str, Any], at: datetime) -> RunRow:
         warnings=[],
         attempt=1,
         records_offset=0,
+        record_keys=[],
         version=1,
     )
 

@@ -62,6 +62,7 @@ class FilterQuery(Body):
 
 class RecordsBody(Body):
     records: list[dict[str, Any]]
+    key: str | None = Field(default=None, max_length=64)
 
 
 @router.post("/runs", status_code=201)
@@ -113,7 +114,7 @@ async def cancel_run(run: str, service: Service) -> View:
 
 @router.post("/runs/{run}/records", status_code=201)
 async def add_records(run: str, body: RecordsBody, service: Service) -> View:
-    for changed in await logic.add_records(service.db, run, body.records):
+    for changed in await logic.add_records(service.db, run, body.records, body.key):
         service.hub.tell(changed)
     return {}
 

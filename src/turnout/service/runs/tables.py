@@ -54,6 +54,8 @@ class RunRow(Base):
     warnings: Mapped[list[str]]
     #: Bytes of the record file that are in the database: moves in the same transaction.
     records_offset: Mapped[int] = mapped_column(default=0)
+    #: Keys of the last records that came over HTTP: a repeated request adds nothing.
+    record_keys: Mapped[list[str]]
     #: Raised by every write; a guarded apply names the one that it read.
     version: Mapped[int] = mapped_column(default=1)
 

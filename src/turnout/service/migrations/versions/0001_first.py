@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("error", sa.JSON(), nullable=True),
         sa.Column("warnings", sa.JSON(), nullable=False),
         sa.Column("records_offset", sa.Integer(), nullable=False),
+        sa.Column("record_keys", sa.JSON(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["experiment"], ["experiments.name"], name="fk_runs_experiment"),
         sa.PrimaryKeyConstraint("number", name="pk_runs"),
