@@ -237,3 +237,30 @@ def test_a_deleted_folder_does_not_come_back(source: Path, home: Path) -> None:
     capture(source, home)
     shutil.rmtree(source / "a")
     assert paths_of(capture(source, home)) == {"c"}
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    source: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(source, data__x="1")
+    # Root reads everything, so the refusal is made here.
+    real = os.open
+
+    def refuse(path: str, flags: int, *rest: int) -> int:
+        if path.endswith("/data"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(SnapshotError, match=r"data/': Permission denied.*'/data/'"):
+        capture(source, home)
+
+
+def test_descriptors_are_closed(source: Path, home: Path) -> None:
+    write(source, a__b__c="1", d="2")
+    (source / "env").mkdir()
+    (source / "env" / "pyvenv.cfg").touch()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the listing's own is in both
+    capture(source, home)
+    capture(source, home)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
