@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -182,6 +183,8 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5, help="repetitions (5)")
     parser.add_argument("--quick", action="store_true", help="Turnout and plain Python only")
     given = parser.parse_args()
+    # Ended from outside, clean up as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="turnout-bench-") as folder:
         root = Path(folder)
         samples = (make_sample(root, "trivial", TRIVIAL), make_sample(root, "training", TRAINING))

@@ -92,16 +92,23 @@ def machine() -> str:
     )
 
 
+def describe(on: str, machine_: str, load: float, runs: int) -> str:
+    return (
+        f"{on}, {machine_}. 15-minute load average at the end {load}: what is beyond 1 or 2 is "
+        f"other work that slowed these. p50 [min-max] of {runs} runs after one or two that do not "
+        "count, unless the note says otherwise. Written by `make bench`."
+    )
+
+
 def write(rows: Sequence[Row], runs: int, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     on = time.strftime("%Y-%m-%d")
-    about = (
-        f"{on}, {machine()}. p50 [min-max] of {runs} runs after one that does not count, unless "
-        "the note says otherwise. Written by `make bench`."
-    )
+    load = round(os.getloadavg()[2], 1)
+    about = describe(on, machine(), load, runs)
     data = {
         "date": on,
         "machine": machine(),
+        "load": load,
         "runs": runs,
         "rows": [
             {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,8 @@ def end_service() -> None:
 
 def main() -> int:
     os.environ["TURNOUT_HOME"] = str(HOME)
+    # Ended from outside, clean up as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.pop("TURNOUT_URL", None)
     end_service()
     shutil.rmtree(HOME, ignore_errors=True)
