@@ -356,7 +356,7 @@ class Store:
                 rundir.make_folder(folder)
         except OSError as e:
             raise failure(e, self.root) from e
-        db = sqlite3.connect(path, BUSY_S, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         if not db.execute("PRAGMA user_version").fetchone()[0]:
