@@ -33,7 +33,7 @@ class Follower:
         #: Next byte to print, by log name.
         self.printed: dict[str, int] = {}
         self.at_line_start = True
-        self.view: dict[str, Any] = {}
+        self.cancel_sent = False
 
     def follow(self) -> dict[str, Any] | None:
         """The run in its final state; None when the person stopped looking before."""
@@ -49,8 +49,10 @@ class Follower:
             except KeyboardInterrupt:
                 self.status.clear()
                 interrupts += 1
+                if interrupts == 2 and not self.cancel_sent:
+                    self.cancel()  # the second one came before the first was through
                 if interrupts == 2 or not self.cancels:
-                    self.leave(asked=interrupts == 2)
+                    self.leave()
                     return None
 
     def take(self, event: Event) -> None:
@@ -58,7 +60,6 @@ class Follower:
         if event.kind == "log":
             self.take_log(data)
             return
-        self.view = data
         if event.kind == "end" or data["state"] == "running":
             self.status.clear()
         elif self.at_line_start:
@@ -93,9 +94,10 @@ class Follower:
     def cancel(self) -> None:
         say(f"\nCanceling {self.run} … (Ctrl-C again leaves it to itself)")
         self.client.post(f"/v1/runs/{segment(self.run)}/cancel")
+        self.cancel_sent = True
 
-    def leave(self, *, asked: bool) -> None:
-        how = "is being canceled" if asked else "goes on"
+    def leave(self) -> None:
+        how = "is being canceled" if self.cancel_sent else "goes on"
         say(f"\nThe run {how}. See it: turnout run logs --follow {self.run}")
 
 
