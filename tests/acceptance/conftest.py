@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from turnout.testing.sshd import SSHServer, TemporaryUser, Unavailable
+
 
 class Shell:
     """Runs `turnout …` as a person would."""
@@ -77,3 +79,23 @@ def shell(home: Path, tmp_path: Path) -> Shell:
     made.cwd = tmp_path / "work"
     made.cwd.mkdir()
     return made
+
+
+def unavailable(error: Unavailable) -> None:
+    """Skip with the reason on a person's machine; a failure in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must have this: {error}")
+    pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[SSHServer]:
+    try:
+        if os.geteuid() == 0:
+            with TemporaryUser() as user, SSHServer(user.name) as made:
+                yield made
+        else:
+            with SSHServer() as made:
+                yield made
+    except Unavailable as e:
+        unavailable(e)

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from turnout.testing.sshd import SSHServer, TemporaryUser, Unavailable, make_key, public_line
+from turnout.testing.sshd import SSHServer, make_key, public_line
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Shell
 
 pytestmark = pytest.mark.ssh
-
-
-def unavailable(error: Unavailable) -> None:
-    """Skip with the reason on a person's machine; a failure in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have this: {error}")
-    pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SSHServer]:
-    try:
-        if os.geteuid() == 0:
-            with TemporaryUser() as user, SSHServer(user.name) as made:
-                yield made
-        else:
-            with SSHServer() as made:
-                yield made
-    except Unavailable as e:
-        unavailable(e)
 
 
 def where(server: SSHServer, name: str = "lab") -> list[str]:

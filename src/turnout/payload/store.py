@@ -52,12 +52,14 @@ class Store:
     Example: `Store("/srv/store").read(sha)`. Every method raises `StoreError`.
     """
 
+    #: The process that opened the index; 0 before.
+    pid = 0
+
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root: str = os.path.abspath(os.fspath(root))
         self.packs = os.path.join(self.root, "packs")
         self.manifests = os.path.join(self.root, "manifests")
         self.lock = allocate_lock()
-        self.pid = 0
         self.connection: sqlite3.Connection | None = None
         self.inherited: list[sqlite3.Connection | None] = []
         self.fds: dict[int, int] = {}
@@ -375,6 +377,10 @@ class Store:
                     os.close(fd)
             self.connection = None
             self.fds = {}
+
+    def __del__(self) -> None:
+        if self.pid == os.getpid():
+            self.close()
 
 
 def failure(error: OSError, path: str) -> StoreError:

@@ -61,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         await parts.loops.aclose()
         await parts.pool.aclose()
         await parts.db.aclose()
+        parts.store.close()
 
     app = FastAPI(
         title="Turnout", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
