@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from turnout.service.runs import events, logic
 from turnout.service.runs.folders import FILES, LOGS
@@ -14,6 +15,14 @@ from turnout.service.runs.views import run_view
 from turnout.service.state import Service
 from turnout.spec.errors import SnapshotMissingError, UserError
 
+
+class FileName(PathConvertor):
+    """A relative path as scripts make them: unlike in Starlette's `path`, with line ends too."""
+
+    regex = "(?s:.+)"
+
+
+register_url_convertor("file", FileName())
 router = APIRouter(prefix="/v1", tags=["runs"])
 READ_LIMIT = 8 << 20
 PART = 1 << 20
@@ -152,7 +161,7 @@ async def list_logs(run: str, service: Service) -> View:
     return {"logs": [{"name": name, "size": size} for name, size in sizes.items()]}
 
 
-@router.get("/runs/{run}/logs/{name:path}")
+@router.get("/runs/{run}/logs/{name:file}")
 async def read_log(
     run: str,
     name: str,
@@ -172,7 +181,7 @@ async def list_files(run: str, service: Service) -> View:
     return {"files": [{"name": name, "size": size} for name, size in sizes.items()]}
 
 
-@router.get("/runs/{run}/files/{name:path}")
+@router.get("/runs/{run}/files/{name:file}")
 async def read_file(run: str, name: str, service: Service) -> StreamingResponse:
     row = await logic.get(service.db, run)
     service.folders.read(row.id, FILES, name, 0, 0)
@@ -183,7 +192,7 @@ async def read_file(run: str, name: str, service: Service) -> StreamingResponse:
     )
 
 
-@router.put("/runs/{run}/files/{name:path}", status_code=201)
+@router.put("/runs/{run}/files/{name:file}", status_code=201)
 async def write_file(run: str, name: str, request: Request, service: Service) -> View:
     row = await logic.get(service.db, run)
     size = await service.folders.write(row.id, FILES, name, request.stream())
