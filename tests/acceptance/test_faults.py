@@ -43,12 +43,10 @@ def show(shell: Shell, run: str) -> dict[str, object]:
 
 def until(shell: Shell, run: str, seen: Callable[[dict[str, object]], bool]) -> dict[str, object]:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        view = show(shell, run)
-        if seen(view):
-            return view
+    while not seen(view := show(shell, run)):
+        assert time.monotonic() < deadline, f"Not seen within a minute: {view}"
         time.sleep(0.2)
-    raise AssertionError(f"Not seen within a minute: {view}")
+    return view
 
 
 def submit(shell: Shell, target: str, code: int) -> tuple[str, str]:
