@@ -79,6 +79,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
             (package / "__init__.py").write_text("")
         (folder / "server.py").write_text(text)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path / "stand-in"))
+        # Compiled, a stand-in of the same size and second would be taken for the one before.
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     return put
 
