@@ -359,10 +359,14 @@ class Store:
         except OSError as e:
             raise failure(e, self.root) from e
         db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        if not db.execute("PRAGMA user_version").fetchone()[0]:
-            db.executescript("BEGIN IMMEDIATE;" + SCHEMA + "PRAGMA user_version=1; COMMIT;")
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            if not db.execute("PRAGMA user_version").fetchone()[0]:
+                db.executescript("BEGIN IMMEDIATE;" + SCHEMA + "PRAGMA user_version=1; COMMIT;")
+        except sqlite3.Error:
+            db.close()
+            raise
         return db
 
     def failure(self, error: OSError) -> StoreError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -155,8 +156,10 @@ class TestCut:
         process = await host.spawn(["cat"])
         await process.write(b"ready")
         assert await process.read(5) == b"ready"
-        running = asyncio.create_task(host.run(["sleep", "98763"]))
-        await until(lambda: runs("98763"))
+        # No other process has this number, not even one that an ended test left behind.
+        seconds = f"60.{time.time_ns()}"
+        running = asyncio.create_task(host.run(["sleep", seconds]))
+        await until(lambda: runs(seconds))
         server.cut()
         with pytest.raises(TargetError, match=r"connection .* was lost") as caught:
             await running
