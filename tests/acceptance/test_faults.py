@@ -132,7 +132,7 @@ def test_source_and_outputs_come_back_byte_by_byte(shell: Shell, target: str) ->
     )
     odd = shell.cwd / "odd names"
     odd.mkdir()
-    names = ["space and \N{SNOWMAN}.bin", "new\nline", "-rf", "quote'\".txt"]
+    names = ["n" * 255, "space and \N{SNOWMAN}.bin", "new\nline", "-rf", "quote'\".txt", ".zattrs"]
     for name in names:
         (odd / name).write_bytes(name.encode() + blob)
     (odd / "run.sh").write_text("#!/bin/sh\n")

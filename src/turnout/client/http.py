@@ -154,7 +154,7 @@ class Client:
 
     def download(self, path: str, into: Path) -> int:
         """Write an answer's body to the file `into` by rename; its size in bytes."""
-        temporary = into.with_name(f".{into.name}.{os.getpid()}.{time.monotonic_ns()}.tmp")
+        temporary = into.with_name(f".turnout-{os.getpid()}-{time.monotonic_ns()}.part")
         size = 0
         try:
             with temporary.open("wb") as file:

@@ -22,6 +22,8 @@ PART = 1 << 20
 HELLO_TIMEOUT_S = 30.0
 #: Longest noise of a login shell that is read before our first line.
 NOISE_LIMIT = 256 << 10
+#: No answer is longer: beyond it, what came is no frame.
+ANSWER_LIMIT = 1 << 28
 
 Changed = Callable[[Sequence[str]], None]
 
@@ -40,6 +42,8 @@ class Agent:
         self.ids = itertools.count(1)
         self.uploads = itertools.count(1)
         self.buffer = bytearray()
+        #: One frame at a time: a write may pause in the middle of a large one.
+        self.sending = asyncio.Lock()
         self.reader: asyncio.Task[None] | None = None
 
     @classmethod
@@ -117,6 +121,8 @@ class Agent:
             await self.more()
         head_size, body_size = HEAD.unpack_from(self.buffer)
         total = HEAD.size + head_size + body_size
+        if total > ANSWER_LIMIT:
+            raise ValueError("it is longer than any answer")
         while len(self.buffer) < total:
             await self.more()
         header = json.loads(bytes(self.buffer[HEAD.size : HEAD.size + head_size]))
@@ -137,6 +143,8 @@ class Agent:
                         future.set_result((header, body))
         except TargetError as e:
             error = e
+        except Exception as e:
+            error = TargetError(f"{self.where}: its answer is damaged: {e}.", retryable=True)
         finally:
             self.alive = False
             while self.waiting:
@@ -148,14 +156,20 @@ class Agent:
         self, op: str, body: bytes = b"", **params: Any
     ) -> tuple[dict[str, Any], bytes]:
         """Ask and wait. Raises `TargetError` with the agent's own words."""
-        if not self.alive:
-            raise TargetError(f"{self.where}: the connection was lost.", retryable=True)
         header = json.dumps({"id": next(self.ids), "op": op, **params}).encode()
         future: asyncio.Future[tuple[dict[str, Any], bytes]] = (
             asyncio.get_running_loop().create_future()
         )
-        self.waiting.append(future)
-        await self.process.write(HEAD.pack(len(header), len(body)) + header + body)
+        async with self.sending:
+            if not self.alive:
+                raise TargetError(f"{self.where}: the connection was lost.", retryable=True)
+            self.waiting.append(future)
+            try:
+                await self.process.write(HEAD.pack(len(header), len(body)) + header + body)
+            except BaseException:
+                # Cut in the middle of a frame: what came after it could not be understood.
+                self.alive = False
+                raise
         answer, data = await future
         if "error" in answer:
             raise TargetError(f"{self.where}: {answer['error']['message']}")
@@ -184,7 +198,8 @@ class Agent:
         await self.process.aclose()
         if self.reader is not None:
             self.reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            # How it ended was told to those who waited for an answer.
+            with contextlib.suppress(asyncio.CancelledError, Exception):
                 await self.reader
 
 

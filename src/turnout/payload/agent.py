@@ -163,6 +163,9 @@ class Agent:
             answer = failed("invalid", "The request lacks %s." % e)
         except (TypeError, ValueError, AttributeError) as e:
             answer = failed("invalid", "The request cannot be understood: %s." % e)
+        except Exception as e:
+            # Whatever it is: the other runs of this host need the agent.
+            answer = failed("internal", "A fault of the agent: %r." % (e,))
         self.send({"id": request.get("id") if type(request) is dict else None, **answer}, out)
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> None:
@@ -314,12 +317,15 @@ class Agent:
         grace = {"grace_s": float(request["grace_s"])}
         if not os.path.isdir(folder) or os.path.exists(os.path.join(folder, rundir.EXIT)):
             return {}, b""
-        rundir.write_json(os.path.join(folder, rundir.STOP), grace)
-        # Written before the pid is looked for: a supervisor that has none yet will find it.
-        status: dict[str, Any] = rundir.read_json(os.path.join(folder, rundir.STATUS)) or {}
-        pid = status.get("pid")
-        if pid and status.get("boot_id") == self.boot_id and contents.is_alive(folder):
-            processes.send_signal([pid], signal.SIGTERM)
+        try:
+            # Before the pid is looked for: a supervisor that has none yet will find it.
+            rundir.write_json(os.path.join(folder, rundir.STOP), grace)
+        finally:
+            # On a full disk too: the supervisor then keeps to its ticket's grace.
+            status: dict[str, Any] = rundir.read_json(os.path.join(folder, rundir.STATUS)) or {}
+            pid = status.get("pid")
+            if pid and status.get("boot_id") == self.boot_id and contents.is_alive(folder):
+                processes.send_signal([pid], signal.SIGTERM)
         return {}, b""
 
     def forget(self, request: dict[str, Any], body: bytes) -> Answer:

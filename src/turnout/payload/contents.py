@@ -96,11 +96,21 @@ def list_files(folder: str, watch: list[str]) -> list[tuple[str, int]]:
 
 
 def walk(base: str, below: str, found: dict[str, int]) -> None:
-    try:
-        with os.scandir(os.path.join(base, below)) as entries:
-            rows = list(entries)
-    except OSError:
-        return
+    """Sizes of the files in `base/below`, however deep."""
+    todo = [below]
+    while todo:
+        below = todo.pop()
+        try:
+            with os.scandir(os.path.join(base, below)) as entries:
+                rows = list(entries)
+        except OSError:
+            continue
+        walk_folder(base, below, rows, found, todo)
+
+
+def walk_folder(
+    base: str, below: str, rows: list[os.DirEntry[str]], found: dict[str, int], todo: list[str]
+) -> None:
     for entry in rows:
         name = below + "/" + entry.name if below else entry.name
         # Names travel as JSON: bytes that are not UTF-8 stay as surrogate escapes.
@@ -108,7 +118,7 @@ def walk(base: str, below: str, found: dict[str, int]) -> None:
             return
         try:
             if entry.is_dir(follow_symlinks=False):
-                walk(base, name, found)
+                todo.append(name)
             elif entry.is_file(follow_symlinks=False):
                 found[name] = entry.stat(follow_symlinks=False).st_size
             elif entry.is_symlink():

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 RESERVE = 8192
 MESSAGE_LIMIT = 5000
 #: Variables of an outer run or of the service that mean nothing, or too much, to a script.
-DROPPED = ("TURNOUT_RUN_", "TURNOUT_EXPERIMENT", "TURNOUT_TOKEN", "AZUREML_RUN_", "AZUREML_ARM_")
+DROPPED = (
+    "TURNOUT_RUN_",
+    "TURNOUT_EXPERIMENT",
+    "TURNOUT_TOKEN",
+    "TURNOUT_DATABASE",
+    "AZUREML_RUN_",
+    "AZUREML_ARM_",
+)
 
 
 class Supervisor:

@@ -225,6 +225,8 @@ def give_back(work: str, record: str, trees: str, trash: str) -> bool:
         return False
     try:
         base = os.fsencode(work) + b"/"
+        if any(is_replaced(base + encode(path)) for path in laid["folders"]):
+            return False
         files = [row for row in laid["files"] if is_untouched(base, row, laid["laid_at"])]
         links = [row for row in laid["links"] if is_same_link(base, row)]
         if len(files) < len(laid["files"]) / 2:
@@ -239,9 +241,14 @@ def give_back(work: str, record: str, trees: str, trash: str) -> bool:
         os.unlink(record)
         keep(work, {**laid, "files": files, "links": links}, whole, trees)
         prune(trees, trash)
-    except (OSError, KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
         return False
     return True
+
+
+def is_replaced(path: bytes) -> bool:
+    """Something else has the folder's name: through a link, other files would pass for its own."""
+    return os.path.lexists(path) and not stat.S_ISDIR(os.lstat(path).st_mode)
 
 
 def is_untouched(base: bytes, row: list[Any], laid_at: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from collections.abc import AsyncGenerator
@@ -64,7 +65,12 @@ def create_app(settings: Settings) -> FastAPI:
         parts.store.close()
 
     app = FastAPI(
-        title="Turnout", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="Turnout",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        default_response_class=EscapedResponse,
     )
     app.state.turnout = parts
     for router in (general, runs, targets, snapshots):
@@ -73,6 +79,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, misunderstood)
     app.add_middleware(Gate, state=parts)
     return app
+
+
+class EscapedResponse(JSONResponse):
+    """JSON in ASCII: names of files may hold what UTF-8 cannot say."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 def error(status: int, code: str, message: str) -> JSONResponse:

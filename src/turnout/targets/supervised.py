@@ -262,13 +262,14 @@ def write_parts(
     sizes: dict[str, int],
 ) -> None:
     """Put the parts in their files; a file takes its name when its last part is there."""
+    # Beside the folder: any name in it, also one with a dot, may be the script's own.
+    partial = into.with_name(f"{into.name}.part")
     at = 0
     for (name, offset, asked), length in zip(batch, lengths, strict=True):
         if length is None:
             continue
         target = inside(into, name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.part")
         with partial.open("r+b" if offset else "wb") as file:
             file.seek(offset)
             file.write(body[at : at + length])

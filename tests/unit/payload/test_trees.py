@@ -187,6 +187,17 @@ def test_the_nearest_tree_is_patched(place: Place) -> None:
     assert not any(place.trees.iterdir())
 
 
+def test_a_folder_that_became_a_link_is_not_given_back(place: Place) -> None:
+    digest = place.add({"pkg/a.py": b"a", "pkg/b.py": b"b", "train.py": b""})
+    work = place.lay_out(digest)
+    (work / "pkg").rename(place.root / "elsewhere")
+    (work / "pkg").symlink_to(place.root / "elsewhere")
+    place.give_back(work)
+    again = place.lay_out(digest)
+    assert (again / "pkg/a.py").read_bytes() == b"a"
+    assert not (again / "pkg").is_symlink()
+
+
 def test_a_tree_with_little_in_common_is_left_alone(place: Place) -> None:
     place.give_back(place.lay_out(place.add(FILES)))
     work = place.lay_out(place.add({"other": b"other"}))

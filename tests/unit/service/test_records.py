@@ -112,10 +112,19 @@ async def test_a_child_cannot_touch_another_run(db: Database) -> None:
     assert (await logic.get(db, other)).tags == {}
 
 
-async def test_parse_keeps_what_json_keeps() -> None:
-    line = json.dumps({"t": "metric", "name": "\ud800", "value": 1}).encode() + b"\n"
+async def test_a_childs_id_leads_nowhere_else(db: Database) -> None:
+    run = await new_run(db)
+    await logic.add_records(db, run, [{"t": "child", "id": f"{run}_x/../../../elsewhere"}])
+    assert len((await logic.get(db, run)).warnings) == 1
+
+
+async def test_names_that_are_not_text_can_be_kept(db: Database) -> None:
+    line = json.dumps({"t": "metric", "name": "\ud800 \U0001f600", "value": 1}).encode() + b"\n"
     found, _, bad = records.parse(line)
-    assert (len(found), bad) == (1, 0)
+    assert (found[0]["name"], bad) == ("? \U0001f600", 0)
+    run = await new_run(db)
+    await logic.add_records(db, run, [{"t": "tags", "set": {"\udcff": "x"}}])
+    assert (await logic.get(db, run)).tags == {"?": "x"}
 
 
 async def test_a_repeated_request_adds_nothing(db: Database) -> None:

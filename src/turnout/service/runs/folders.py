@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from turnout.payload.rundir import HANDLE
 from turnout.spec.errors import NotFoundError
 
 LOGS = "logs"
@@ -20,6 +21,8 @@ class RunFolders:
     home: Path
 
     def folder(self, run: str, part: str) -> Path:
+        if not HANDLE.fullmatch(run):
+            raise NotFoundError(f"'{run}' cannot be the id of a run.")
         return self.home / "runs" / run / part
 
     def path(self, run: str, part: str, name: str) -> Path:
@@ -35,7 +38,7 @@ class RunFolders:
         found = {
             path.relative_to(root).as_posix(): path.stat().st_size
             for path in root.rglob("*")
-            if path.is_file() and not path.name.startswith(".")
+            if path.is_file()
         }
         return dict(sorted(found.items()))
 
@@ -66,7 +69,8 @@ class RunFolders:
         """Put a file in place by rename, so that it is whole or not there; its size in bytes."""
         path = self.path(run, part, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+        # Beside the parts: any name in them, also one with a dot, may be the script's own.
+        temporary = self.folder(run, f"{secrets.token_hex(8)}.part")
         try:
             with temporary.open("wb") as file:
                 async for data in stream:

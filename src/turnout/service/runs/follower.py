@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
@@ -39,6 +40,8 @@ class Follower:
         self.runs: dict[str, str] = {}
         self.dirty: set[str] = set()
         self.wake = asyncio.Event()
+        #: When all runs are looked at next, by the loop's clock.
+        self.full_look_at = 0.0
 
     def follow(self, handle: str, run: str) -> None:
         self.runs[handle] = run
@@ -56,6 +59,16 @@ class Follower:
         asyncio.get_running_loop().call_later(AGAIN_S, self.hint, list(handles))
 
     async def loop(self) -> None:
+        """Until canceled. Without it no run of the target would ever end: no fault may stop it."""
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                log.exception("following a target failed; trying again", target=self.target)
+                self.dirty.update(self.runs)
+                await asyncio.sleep(AGAIN_S)
+
+    async def look(self) -> None:
         failures = 0
         lost_at: datetime | None = None
         while True:
@@ -89,11 +102,13 @@ class Follower:
                     self.deliver(run, observation)
 
     async def wait(self) -> None:
-        """Until a hint, or for a tick when there is something to look at."""
-        if self.dirty:
-            return
-        self.wake.clear()
-        try:
-            await asyncio.wait_for(self.wake.wait(), self.tick_s if self.runs else None)
-        except asyncio.TimeoutError:
+        """Until a hint, or until all runs are to be looked at: hints of one hide no other."""
+        clock = asyncio.get_running_loop().time
+        if not self.dirty:
+            self.wake.clear()
+            left = max(0.0, self.full_look_at - clock()) if self.runs else None
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.wake.wait(), left)
+        if clock() >= self.full_look_at:
+            self.full_look_at = clock() + self.tick_s
             self.dirty.update(self.runs)

@@ -210,7 +210,7 @@ async def add_records(
             if key in row.record_keys:
                 return set()
             row.record_keys = [*row.record_keys, key][-RECORD_KEYS:]
-        return await records.absorb(session, row, found)
+        return await records.absorb(session, row, records.encodable(found))
 
 
 async def metrics(db: Database, run: str, *, recursive: bool) -> dict[str, Any]:

@@ -134,8 +134,12 @@ class RunLoops:
         wait_s = 0.5
         while True:
             async with slots:
-                if await self.try_launch(run):
-                    return
+                try:
+                    if await self.try_launch(run):
+                        return
+                except Exception:
+                    # Such as a locked database. A launch that is repeated is one run.
+                    log.exception("a launch could not be recorded; trying again", run=run)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, RETRY_LIMIT_S)
 
@@ -209,14 +213,18 @@ class RunLoops:
         self.work[run] = Work(self.spawn(self.advance(run, seen)))
 
     async def advance(self, run: str, seen: Observation) -> None:
+        latest: Observation | None = seen
         try:
-            latest: Observation | None = seen
             while latest is not None:
+                seen = latest
                 await self.step(run, latest)
                 work = self.work[run]
                 latest, work.next = work.next, None
         except TargetError as e:
-            if not e.retryable:
+            # A run that lives is not ended because looking at it failed.
+            if seen.state in (ObservedState.PREPARING, ObservedState.RUNNING):
+                await self.say(run, e.message)
+            elif not e.retryable:
                 await self.finish(run, RunError("target", e.message))
             self.again(await logic.get(self.db, run))
         except OSError as e:

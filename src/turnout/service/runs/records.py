@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from turnout.payload.metrics import fold_metrics
+from turnout.payload.rundir import HANDLE
 from turnout.service.db import Session, now
 from turnout.service.runs.tables import RecordRow, RunRow, by_id
 from turnout.spec.runs import RunState
@@ -25,6 +26,8 @@ def parse(data: bytes) -> tuple[list[dict[str, Any]], int, int]:
     for line in data[:end].splitlines():
         try:
             record = json.loads(line)
+            if b"\\ud" in line:
+                record = encodable(record)
         except ValueError:
             record = None
         if isinstance(record, dict) and isinstance(record.get("t"), str):
@@ -32,6 +35,11 @@ def parse(data: bytes) -> tuple[list[dict[str, Any]], int, int]:
         elif line.strip():
             bad += 1
     return found, end, bad
+
+
+def encodable(value: Any) -> Any:
+    """`value` with "?" for what UTF-8 cannot say: names of files may be any bytes."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 async def absorb(
@@ -124,8 +132,8 @@ def text_of(error: object) -> str:
 
 def child_of(parent: RunRow, record: dict[str, Any], at: datetime) -> RunRow:
     identity = str(record["id"])
-    if not identity.startswith(f"{parent.id}_"):
-        raise ValueError(f"child id {identity!r} does not begin with its parent's id")
+    if not identity.startswith(f"{parent.id}_") or not HANDLE.fullmatch(identity):
+        raise ValueError(f"{identity!r} cannot be the id of a child of {parent.id}")
     return RunRow(
         id=identity,
         key=identity,
