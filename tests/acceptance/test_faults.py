@@ -127,7 +127,7 @@ def test_source_and_outputs_come_back_byte_by_byte(shell: Shell, target: str) ->
     blob = os.urandom(300_000)
     shell.write(
         "train.py",
-        "import os, shutil\nos.mkdir('outputs')\n"
+        "import os, shutil\nos.mkdir('outputs')\nopen(b'outputs/\\xff', 'w').close()\n"
         "shutil.copytree('odd names', 'outputs/odd names', symlinks=True)\n",
     )
     odd = shell.cwd / "odd names"
@@ -145,6 +145,7 @@ def test_source_and_outputs_come_back_byte_by_byte(shell: Shell, target: str) ->
     for folder in (shell.cwd / "restored", shell.cwd / "got/outputs"):
         for name in names:
             assert (folder / "odd names" / name).read_bytes() == name.encode() + blob
+    assert (shell.cwd / "got/outputs/\\xff").exists()
     restored = shell.cwd / "restored"
     assert os.access(restored / "odd names/run.sh", os.X_OK)
     assert (restored / "link").readlink() == Path("odd names/run.sh")

@@ -309,7 +309,7 @@ def show_files(given: argparse.Namespace) -> int:
 
 
 def download_files(given: argparse.Namespace) -> int:
-    from turnout.payload.values import file_name
+    from turnout.payload.values import inner_path
 
     client = default_client()
     view = find_with_hint(client, given)
@@ -320,7 +320,7 @@ def download_files(given: argparse.Namespace) -> int:
     for number, name in enumerate(names, 1):
         status.show(f"Fetching {number} of {len(names)}: {name} ({size(files[name])})")
         # Names come from the script: none may lead out of the folder.
-        goal = base / file_name(name)
+        goal = base / inner_path(name)
         try:
             goal.parent.mkdir(parents=True, exist_ok=True)
             client.download(f"{path_of(view)}/files/{segment(name)}", goal)

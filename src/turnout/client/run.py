@@ -276,9 +276,11 @@ class Run(tracking.Run):
         base = Path(output_directory or ".")
         for i, name in enumerate(names):
             # The name comes from elsewhere: it must not lead out of the folder.
-            safe = values.file_name(name)
+            safe = values.inner_path(name)
             if not append_prefix and prefix and "/" in prefix.rstrip("/") + "/":
-                safe = values.file_name(safe[len(prefix) :].lstrip("/") or safe.rpartition("/")[2])
+                safe = values.inner_path(
+                    safe[len(prefix) :].lstrip("/") or safe.rpartition("/")[2]
+                )
             goal = Path(output_paths[i]) if output_paths else base / safe
             if progress:
                 progress(f"Fetching {i + 1} of {len(names)}: {name}")
@@ -318,7 +320,7 @@ class Run(tracking.Run):
         base = Path(destination or self.id)
         found: list[str] = []
         for name in sorted(self._log_names() & set(self.get_file_names())):
-            goal = base / values.file_name(name)
+            goal = base / values.inner_path(name)
             self._download(name, goal)
             found.append(str(goal))
         return found

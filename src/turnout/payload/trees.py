@@ -321,26 +321,26 @@ def discard(path: str, trash: str) -> None:
 
 def remove_tree(path: str | bytes) -> None:
     """Delete a folder and all below it, links not followed; what cannot be deleted stays."""
-    try:
-        with os.scandir(path) as entries:
-            found = list(entries)
-    except PermissionError:
+    folders = [path]
+    for folder in folders:  # grows on the way: what is deeper comes later
+        for entry in entries_to_delete(folder):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            else:
+                rundir.remove_quietly(entry.path)
+    for folder in reversed(folders):
         try:
-            os.chmod(path, 0o700)
-            with os.scandir(path) as entries:
-                found = list(entries)
+            os.rmdir(folder)
         except OSError:
-            return
-    except OSError:
-        found = []
-    if found and not os.access(path, os.W_OK | os.X_OK):
-        os.chmod(path, 0o700)
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            remove_tree(entry.path)
-        else:
-            rundir.remove_quietly(entry.path)
+            continue
+
+
+def entries_to_delete(folder: str | bytes) -> list[os.DirEntry[Any]]:
+    """What is in a folder, which is made writable if it must be."""
     try:
-        os.rmdir(path)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            os.chmod(folder, 0o700)
+        with os.scandir(folder) as entries:
+            return list(entries)
     except OSError:
-        return
+        return []

@@ -144,12 +144,15 @@ def label(name: Any, where: str) -> str:
 
 
 def file_name(name: Any) -> str:
-    """A run-relative file name with forward slashes that never leaves its folder."""
-    text = label(name, "A file of a run").replace("\\", "/")
-    parts = text.split("/")
-    if "\0" in text or any(part in ("", ".", "..") for part in parts):
+    """The name under which a run is to keep a file; backslashes part folders, as in v1."""
+    return inner_path(label(name, "A file of a run").replace("\\", "/"))
+
+
+def inner_path(text: str) -> str:
+    """`text`, a relative path with forward slashes that never leaves its folder."""
+    if "\0" in text or any(part in ("", ".", "..") for part in text.split("/")):
         raise TrackingError(
             "%r cannot name a file of a run: use a relative path without '.' and '..', "
-            "for example 'outputs/model.pkl'." % name
+            "for example 'outputs/model.pkl'." % text
         )
     return text

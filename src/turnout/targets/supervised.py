@@ -283,4 +283,9 @@ def inside(folder: Path, name: str) -> Path:
     pieces = name.split("/")
     if not name or "\0" in name or any(p in ("", ".", "..") for p in pieces):
         raise TargetError(f"The target named a file '{name}' outside of the run.")
-    return folder.joinpath(*pieces)
+    try:
+        # Bytes that are not UTF-8 become `\\xff`: here names travel in addresses and as JSON.
+        text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        raise TargetError(f"The target named a file {name!a}, which is no name.") from None
+    return folder.joinpath(*text.split("/"))

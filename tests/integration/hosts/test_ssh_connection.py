@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from turnout.hosts import ssh_connect
+from turnout.hosts.agent import Agent
 from turnout.hosts.ssh import SSHHost, SSHSettings
 from turnout.spec.errors import TargetError
 from turnout.testing.sshd import SSHServer, processes
@@ -149,6 +150,30 @@ class TestSpawn:
         await process.aclose()
         assert await process.read(1) == b""
         assert (await host.run(["true"])).code == 0
+
+
+async def test_frames_of_many_callers_stay_whole(host: SSHHost) -> None:
+    root = f"~/agent-{time.time_ns()}"
+    agent = await Agent.connect(host, root, where="lab", changed=lambda handles: None)
+    try:
+        large = [agent.call("observe", bytes(3 << 20), handles=[]) for _ in range(4)]
+        small = [agent.call("observe", b"x", handles=[]) for _ in range(20)]
+        answers = await asyncio.wait_for(asyncio.gather(*large, *small), 30)
+        assert all(answer == {"runs": {}} for answer, _ in answers)
+        cut = asyncio.create_task(agent.call("observe", bytes(7 << 20), handles=[]))
+        await asyncio.sleep(0.001)
+        cut.cancel()
+        await asyncio.gather(cut, return_exceptions=True)
+        # Half a frame may have gone out: the next caller is told at once and connects anew.
+        if not agent.alive:
+            with pytest.raises(TargetError) as caught:
+                await asyncio.wait_for(agent.call("observe", handles=[]), 30)
+            assert caught.value.retryable
+        else:
+            await asyncio.wait_for(agent.call("observe", handles=[]), 30)
+    finally:
+        await agent.aclose()
+        await host.run(["sh", "-c", f"rm -rf {root}"])
 
 
 class TestCut:

@@ -203,6 +203,23 @@ open(b'outputs/\\xff', 'w').write('odd')
         assert agent.log(H, name) == b""
 
 
+def test_very_deep_outputs_do_not_end_the_agent(agent: Driver, root: Path) -> None:
+    script = """
+import os
+os.mkdir('outputs'); os.chdir('outputs')
+for _ in range(1500):
+    os.mkdir('d'); os.chdir('d')
+"""
+    digest = agent.send_tree({"t.py": script.encode()})
+    agent.launch(H, ["t.py"], snapshot=digest)
+    assert agent.wait(H)["exit"]["code"] == 0
+    assert agent.call("files", handle=H)[0]["files"] == []
+    agent.call("forget", handle=H)
+    assert agent.observe(H)["state"] == "absent"
+    while any((root / "trash").iterdir()):
+        time.sleep(0.02)
+
+
 def test_fetch_by_parts_and_read_by_offsets(agent: Driver) -> None:
     digest = agent.send_tree(
         {
