@@ -1,0 +1,279 @@
+"""One container, from its start to its end, without trusting its engine in between.
+
+The engine only starts it. Output, end and stopping go through three named pipes that are bound
+into the container, so an engine that hangs, dies or restarts loses nothing:
+
+`out`   what the command prints.
+`code`  "began" once the container lives, "ended CODE KILLS" when the command ended (KILLS: how many
+        of its processes the kernel killed for memory). Its end is the container's end.
+`life`  held open by us: first the command's private variables, a line each, then an empty line;
+        later a line asks everything in the container to end. When it closes, because we ended or
+        were killed, the container kills itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+
+from turnout.payload import processes, rundir
+from turnout.payload.builds.engine import Engine, explain
+from turnout.payload.builds.telling import BuildError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Marks what we start: what a killed build left behind can be found by it.
+LABEL = "org.turnout.container"
+PIPES = ("out", "code", "life")
+READ = 1 << 18
+#: How often we ask whether a container that was started and says nothing is there at all.
+SILENT_S = 2.0
+#: Longest wait for output behind the end of everything that could write it.
+DRAIN_S = 10.0
+#: The number of times a container's name is made free.
+NAME_TRIES = 3
+
+#: PID 1 of every container: POSIX shell, builtins only. $1 is the folder with the pipes.
+FIRST = r"""
+d=$1; shift
+# Opened both ways at first: that never blocks, also when the other side is gone already.
+exec 7<>"$d/out" 8<>"$d/code" 9<>"$d/life" || exit 125
+exec 3>"$d/out" 5>"$d/code" 4<"$d/life" 7>&- 8>&- 9>&-
+[ $$ = 1 ] || { echo "shared" >&5; exit 125; }
+while IFS= read -r l <&4 || exit 125; do
+    [ -n "$l" ] || break
+    export "$l"
+done
+echo "began" >&5
+# `kill -1` means all but PID 1 and whoever asks. Repeated until there is somebody to kill: the
+# command may not have been started yet.
+(
+    trap '' TERM
+    while IFS= read -r l <&4; do until kill -TERM -1; do :; done; done
+    until kill -KILL -1; do :; done
+) 3>&- 5>&- >/dev/null 2>&1 &
+# In the foreground: what a shell starts in the background cannot be interrupted.
+"$@" >&3 2>&3 3>&- 4<&- 5>&-
+c=$?
+o=0
+for f in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; do
+    if [ -r "$f" ]; then
+        while read -r k v; do [ "$k" != oom_kill ] || o=$v; done <"$f"
+    fi
+done
+echo "ended $c $o" >&5
+exit $c
+"""
+
+
+class End:
+    """How a container ended. `code` None: without a word of its own."""
+
+    def __init__(self, code: int | None, kills: int) -> None:
+        self.code = code
+        self.kills = kills
+
+
+class Box:
+    """A container to be started with `options` of `run`. The name is ours: what has it goes."""
+
+    def __init__(self, engine: Engine, name: str, folder: str, keep: bool = False) -> None:
+        """`folder` is where its pipes are made, for it alone. `keep`: it is there after its end."""
+        self.engine = engine
+        self.name = name
+        self.folder = folder
+        self.keep = keep
+        #: Whether `stop` came before the command was started, which then never is.
+        self.dropped = False
+        self.began = False
+        self.news = b""
+        self.fds: dict[str, int] = {}
+
+    def run(
+        self,
+        options: list[str],
+        image: str,
+        argv: list[str],
+        take: Callable[[bytes], None],
+        variables: dict[str, str] | None = None,
+    ) -> End:
+        """Run `argv` in a new container to its end, its output to `take`.
+
+        `variables` reach the command and are kept nowhere. BuildError when it cannot be started.
+        """
+        rundir.make_folder(self.folder)
+        for tries in range(NAME_TRIES):
+            self.open_pipes(variables or {})
+            try:
+                said = self.follow(self.command(options, image, argv), take)
+            finally:
+                self.close_pipes()
+            if said is None:
+                return self.end()
+            if "is already in use" not in said or tries + 1 == NAME_TRIES:
+                raise BuildError(explain(said, "%s run" % self.engine.kind))
+            # An earlier try of the same run, or of the same build.
+            self.engine.try_ask("rm", "--force", self.name)
+        raise AssertionError("unreachable")
+
+    def command(self, options: list[str], image: str, argv: list[str]) -> list[str]:
+        ours = ["run", "--detach", "--name", self.name, "--label", LABEL, "--pull", "never"]
+        ours += ["--log-driver", "none", "--init=false", "--entrypoint", "/bin/sh"]
+        ours += [*bind(self.folder), *([] if self.keep else ["--rm"])]
+        first = ["-c", FIRST, "turnout", os.path.realpath(self.folder), *argv]
+        return self.engine.argv(*ours, *options, image, *first)
+
+    # -- pipes ---------------------------------------------------------------------------------
+
+    def open_pipes(self, variables: dict[str, str]) -> None:
+        self.began = False
+        self.news = b""
+        for name in PIPES:
+            path = os.path.join(self.folder, name)
+            rundir.remove_quietly(path)
+            os.mkfifo(path, 0o600)
+            # Both ways, `life` needs no reader to be opened. Nobody inherits it: it must close
+            # with us.
+            way = os.O_RDWR if name == "life" else os.O_RDONLY
+            self.fds[name] = os.open(path, way | os.O_NONBLOCK | os.O_CLOEXEC)
+            processes.widen_pipe(self.fds[name])
+        lines = "".join("%s=%s\n" % pair for pair in variables.items() if "\n" not in pair[1])
+        os.write(self.fds["life"], lines.encode("utf-8", "surrogateescape") + b"\n")
+
+    def close_pipes(self) -> None:
+        for name in PIPES:
+            self.close(name)
+            rundir.remove_quietly(os.path.join(self.folder, name))
+
+    def close(self, name: str) -> None:
+        fd = self.fds.pop(name, -1)
+        if fd >= 0:
+            os.close(fd)
+
+    def stop(self) -> None:
+        """Ask everything in the container to end; may be called from a signal handler."""
+        if self.began and "life" in self.fds:
+            with contextlib.suppress(OSError):
+                os.write(self.fds["life"], b"TERM\n")
+        else:
+            # It ends itself at once when it comes up after all.
+            self.dropped = True
+            self.close("life")
+
+    # -- following -----------------------------------------------------------------------------
+
+    def follow(self, argv: list[str], take: Callable[[bytes], None]) -> str | None:
+        """Start it and follow it to its end; what the client said when it could not be started."""
+        try:
+            # A session of its own: a signal to our group is for the command, not for the client.
+            client = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as e:
+            raise BuildError("%s cannot be started: %s." % (argv[0], e.strerror)) from e
+        assert client.stdout is not None
+        fd = client.stdout.fileno()
+        poll = select.poll()
+        for number in (fd, self.fds["out"], self.fds["code"]):
+            poll.register(number, select.POLLIN)
+        said = b""
+        started = False
+        gone_at: float | None = None
+        while "out" in self.fds:
+            ready = {number for number, _ in poll.poll(SILENT_S * 1000)}
+            if fd in ready:
+                more = os.read(fd, READ)
+                said += more
+                if not more:
+                    poll.unregister(fd)
+                    started = client.wait() == 0
+                    if not self.began and (not started or self.dropped):
+                        return None if self.dropped else said.decode("utf-8", "replace")
+            for name, heard in (("out", take), ("code", self.hear)):
+                number = self.fds.get(name, -1)
+                if number in ready and not copy(number, heard):
+                    poll.unregister(number)
+                    self.close(name)
+            if not ready and started and not self.began and not self.is_there():
+                break
+            if "code" not in self.fds:
+                gone_at = gone_at or time.monotonic()
+                if time.monotonic() > gone_at + DRAIN_S:
+                    break
+        if client.poll() is None:
+            # The container came and went, and the engine has not answered yet: it need not.
+            client.kill()
+            client.wait()
+        client.stdout.close()
+        return None
+
+    def hear(self, data: bytes) -> None:
+        self.news += data
+        self.began = self.began or self.news.startswith(b"began\n")
+
+    def is_there(self) -> bool:
+        state = self.engine.try_ask("inspect", "--format", "{{.State.Running}}", self.name)
+        return state is not None and state.strip() == "true"
+
+    def end(self) -> End:
+        if self.news.startswith(b"shared"):
+            raise BuildError(
+                "The container shares its process ids, so it could not be ended. Leave --pid and "
+                "--init out of its arguments."
+            )
+        for line in self.news.split(b"\n")[:-1]:
+            words = line.split()
+            if words[:1] == [b"ended"] and len(words) == 3:
+                return End(int(words[1]), int(words[2]))
+        return End(None, 0)
+
+
+def copy(fd: int, take: Callable[[bytes], None]) -> bool:
+    """Pass on what is there; False at the end."""
+    try:
+        data = os.read(fd, READ)
+    except BlockingIOError:
+        return True
+    if data:
+        take(data)
+    return bool(data)
+
+
+def bind(source: str, target: str = "", read_only: bool = False) -> list[str]:
+    """Options that show the folder or file `source` in a container, by default at its own place."""
+    real = os.path.realpath(source)
+    for text in (real, target):
+        if "," in text or '"' in text:
+            raise BuildError(
+                "The folder '%s' has a comma or a quote in its name: it cannot be shown in a "
+                "container." % text
+            )
+    end = ",readonly" if read_only else ""
+    return ["--mount", "type=bind,source=%s,target=%s%s" % (real, target or real, end)]
+
+
+def default_signals() -> None:
+    """No core file of ours, whatever signal ends us."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def die_by(number: int) -> None:
+    """End as a plain run would that this signal killed."""
+    default_signals()
+    with contextlib.suppress(OSError, ValueError):
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)
