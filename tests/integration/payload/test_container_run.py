@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from turnout.payload.builds import engine as engines
 from turnout.testing import dockerd
 from turnout.testing.dockerd import DockerEngine
 
@@ -184,3 +183,326 @@ def test_interrupt_reaches_a_script_as_anywhere(boxed: Boxed) -> None:
     )
     assert boxed.run("r.1", script)["code"] == 0
     assert boxed.driver_log("r.1") == b"interrupted\n"
+
+
+# -- stopping ------------------------------------------------------------------------------------
+
+POLITE = (
+    "import signal, sys\n"
+    "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(3)))\n"
+    "print('ready', flush=True)\n"
+    "while True: signal.pause()\n"
+)
+DEAF = (
+    "import os, signal, sys\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "print('ready', flush=True)\n"
+    "while True: signal.pause()\n"
+)
+
+
+def test_polite_cancel(boxed: Boxed) -> None:
+    boxed.launch("r.1", POLITE)
+    boxed.agent.wait_log("r.1", b"ready")
+    boxed.agent.call("stop", handle="r.1", grace_s=20.0)
+    end = boxed.agent.wait("r.1")["exit"]
+    assert (end["reason"], end["code"]) == ("stopped", 3)
+    assert boxed.driver_log("r.1") == b"ready\nbye\n"
+    until(lambda: boxed.is_gone("r.1"), "the container is removed")
+
+
+def test_forced_cancel(boxed: Boxed) -> None:
+    boxed.launch("r.1", DEAF)
+    boxed.agent.wait_log("r.1", b"ready")
+    boxed.agent.call("stop", handle="r.1", grace_s=0.2)
+    assert boxed.agent.wait("r.1")["exit"]["reason"] == "stopped"
+    until(lambda: boxed.is_gone("r.1"), "the container is removed")
+
+
+def test_cancel_reaches_what_the_script_started(boxed: Boxed) -> None:
+    script = (
+        "import subprocess, sys\n"
+        "child = 'import signal, sys\\n'\n"
+        "child += 'signal.signal(signal.SIGTERM, lambda *_: sys.exit(print(\"child bye\")))\\n'\n"
+        "child += 'print(\"child ready\", flush=True)\\nsignal.pause()\\n'\n"
+        "subprocess.Popen([sys.executable, '-c', child], start_new_session=True).wait()\n"
+    )
+    boxed.launch("r.1", script)
+    boxed.agent.wait_log("r.1", b"child ready")
+    boxed.agent.call("stop", handle="r.1", grace_s=20.0)
+    boxed.agent.wait("r.1")
+    assert b"child ready\nchild bye" in boxed.driver_log("r.1")
+
+
+def test_time_limit(boxed: Boxed) -> None:
+    end = boxed.run("r.1", POLITE, max_duration_s=1.0)
+    assert (end["reason"], end["code"]) == ("timeout", 3)
+    until(lambda: boxed.is_gone("r.1"), "the container is removed")
+
+
+def test_what_the_script_leaves_running_ends_with_it(boxed: Boxed) -> None:
+    script = (
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'],\n"
+        "                 start_new_session=True)\n"
+    )
+    assert boxed.run("r.1", script)["code"] == 0
+    until(lambda: boxed.is_gone("r.1"), "the container is removed")
+
+
+# -- faults --------------------------------------------------------------------------------------
+
+
+def test_runner_killed_ends_the_container(boxed: Boxed) -> None:
+    boxed.launch("r.1", DEAF)
+    boxed.agent.wait_log("r.1", b"ready")
+    os.kill(boxed.script_pid("r.1"), signal.SIGKILL)
+    end = boxed.agent.wait("r.1")["exit"]
+    assert (end["reason"], end["signal"]) == ("signaled", 9)
+    until(lambda: boxed.is_gone("r.1"), "the container is removed")
+
+
+def test_supervisor_killed_ends_the_container(boxed: Boxed) -> None:
+    boxed.launch("r.1", DEAF)
+    boxed.agent.wait_log("r.1", b"ready")
+    os.kill(boxed.supervisor_pid("r.1"), signal.SIGKILL)
+    assert boxed.agent.wait("r.1")["state"] == "lost"
+    until(lambda: boxed.is_gone("r.1"), "the container is removed")
+
+
+def test_engine_dies_and_returns(boxed: Boxed) -> None:
+    """With live-restore nothing is lost."""
+    script = (
+        "import os, sys, time\n"
+        "for i in range(200):\n"
+        "    print('line', i, flush=True)\n"
+        "    while i == 100 and not os.path.exists('go'): time.sleep(0.01)\n"
+        "sys.exit(4)\n"
+    )
+    boxed.launch("r.1", script)
+    boxed.agent.wait_log("r.1", b"line 100\n")
+    boxed.engine.kill()
+    boxed.engine.start()
+    (boxed.agent.root / "runs" / "r.1" / "work" / "go").touch()
+    end = boxed.agent.wait("r.1")["exit"]
+    assert (end["reason"], end["code"], end["message"]) == ("exited", 4, "")
+    assert boxed.driver_log("r.1").split(b"\n")[:-1] == [b"line %d" % i for i in range(200)]
+    until(lambda: boxed.is_gone("r.1"), "the container is removed")
+
+
+def test_engine_is_away_when_the_script_ends(boxed: Boxed) -> None:
+    boxed.launch("r.1", POLITE)
+    boxed.agent.wait_log("r.1", b"ready")
+    boxed.engine.kill()
+    try:
+        boxed.agent.call("stop", handle="r.1", grace_s=20.0)
+        end = boxed.agent.wait("r.1")["exit"]
+        assert (end["reason"], end["code"]) == ("stopped", 3)
+    finally:
+        boxed.engine.start()
+
+
+def test_engine_hangs(boxed: Boxed) -> None:
+    boxed.launch("r.1", POLITE)
+    boxed.agent.wait_log("r.1", b"ready")
+    boxed.engine.pause()
+    try:
+        boxed.agent.call("stop", handle="r.1", grace_s=20.0)
+        end = boxed.agent.wait("r.1")["exit"]
+        assert (end["reason"], end["code"]) == ("stopped", 3)
+    finally:
+        boxed.engine.resume()
+
+
+def test_engine_without_live_restore_is_named(
+    agent: Driver, payload: Path, archive: Path, tmp_path: Path
+) -> None:
+    for engine in serve(archive):
+        boxed = Boxed(agent, payload, engine, tmp_path)
+        boxed.launch("r.1", POLITE)
+        agent.wait_log("r.1", b"ready")
+        engine.kill()
+        engine.start()
+        end = agent.wait("r.1")["exit"]
+        assert end["reason"] == "signaled"
+        assert "engine was restarted" in end["message"]
+        assert "--live-restore" in end["message"]
+        assert end["message"].encode() in boxed.driver_log("r.1")
+
+
+def test_engine_stopped_in_mid_run_is_named(
+    agent: Driver, payload: Path, archive: Path, tmp_path: Path
+) -> None:
+    for engine in serve(archive):
+        boxed = Boxed(agent, payload, engine, tmp_path)
+        boxed.launch("r.1", DEAF)
+        agent.wait_log("r.1", b"ready")
+        engine.stop()
+        end = agent.wait("r.1")["exit"]
+        assert "engine was stopped" in end["message"], end
+
+
+def test_container_killed_by_somebody(boxed: Boxed) -> None:
+    boxed.launch("r.1", DEAF)
+    boxed.agent.wait_log("r.1", b"ready")
+    boxed.engine.docker("kill", boxed.name("r.1"))
+    end = boxed.agent.wait("r.1")["exit"]
+    assert (end["reason"], end["signal"]) == ("signaled", 9)
+    assert "somebody killed it" in end["message"]
+
+
+def test_leftover_of_the_same_name_is_removed(boxed: Boxed) -> None:
+    boxed.engine.docker("create", "--name", boxed.name("r.1"), IMAGE, "true")
+    assert boxed.run("r.1", "print('ran')")["code"] == 0
+    assert boxed.driver_log("r.1") == b"ran\n"
+
+
+def test_engine_is_not_there(boxed: Boxed) -> None:
+    end = boxed.run("r.1", "print('ran')", variables={"DOCKER_HOST": "unix:///nowhere.sock"})
+    assert (end["reason"], end["code"]) == ("exited", 125)
+    assert "does not answer (unix:///nowhere.sock). Is it running?" in end["message"]
+
+
+def test_image_is_not_there(boxed: Boxed) -> None:
+    end = boxed.run("r.1", "print('ran')", about={"image": "turnout/env:none"})
+    assert end["code"] == 125
+    assert "The image is not there any more" in end["message"]
+
+
+def test_image_without_a_shell(boxed: Boxed, tmp_path: Path) -> None:
+    import io
+    import tarfile
+
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("hello"))
+    (tmp_path / "empty.tar").write_bytes(data.getvalue())
+    boxed.engine.import_image(tmp_path / "empty.tar", "empty:1")
+    end = boxed.run("r.1", "print('ran')", about={"image": "empty:1"})
+    assert end["code"] == 125
+    assert "has no shell" in end["message"], end
+    until(lambda: boxed.is_gone("r.1"), "the container is removed")
+
+
+# -- limits --------------------------------------------------------------------------------------
+
+EATER = "data = []\nwhile True: data.append(bytearray(8 << 20))\n"
+
+
+def test_memory_limit_is_named(boxed: Boxed) -> None:
+    end = boxed.run("r.1", EATER, about={"memory": "64m"})
+    assert (end["reason"], end["signal"]) == ("signaled", 9)
+    assert "ran out of its memory (limit 64m)" in end["message"]
+    assert b"ran out of its memory (limit 64m)" in boxed.driver_log("r.1")
+
+
+def test_memory_of_a_child_is_named(boxed: Boxed) -> None:
+    script = (
+        "import subprocess, sys\n"
+        f"child = subprocess.run([sys.executable, '-c', {EATER!r}])\n"
+        "sys.exit(1 if child.returncode else 0)\n"
+    )
+    end = boxed.run("r.1", script, about={"memory": "64m"})
+    assert (end["reason"], end["code"]) == ("exited", 1)
+    assert "killed one of its processes" in end["message"]
+
+
+def test_processors_are_limited(boxed: Boxed) -> None:
+    script = (
+        "import time\n"
+        "began = time.monotonic()\n"
+        "while time.process_time() < 0.3: pass\n"
+        "print(time.monotonic() - began)\n"
+    )
+    boxed.run("r.1", script, about={"cpus": 0.25})
+    assert float(boxed.driver_log("r.1")) > 0.9
+
+
+def test_shared_memory_network_and_arguments(boxed: Boxed, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("given")
+    script = (
+        "import os\n"
+        "found = os.statvfs('/dev/shm')\n"
+        "print(found.f_blocks * found.f_frsize, sorted(os.listdir('/sys/class/net')))\n"
+        "print(open('/data').read())\n"
+    )
+    about = {"shm_size": "16m", "network": "none", "arguments": ["-v", f"{tmp_path}/data:/data"]}
+    assert boxed.run("r.1", script, about=about)["code"] == 0
+    assert boxed.driver_log("r.1") == b"%d ['lo']\ngiven\n" % (16 << 20)
+
+
+def test_gpus_that_are_not_there(boxed: Boxed) -> None:
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine has GPUs")
+    end = boxed.run("r.1", "print('ran')", about={"gpus": True})
+    assert end["code"] == 125
+    assert "no /dev/nvidiactl" in end["message"]
+
+
+@pytest.mark.parametrize("argument", ["--pid=host", "--init"])
+def test_arguments_that_would_make_it_unstoppable(boxed: Boxed, argument: str) -> None:
+    end = boxed.run("r.1", "print('ran')", about={"arguments": [argument]})
+    assert end["code"] == 125
+    assert "Leave --pid and --init out" in end["message"], end
+    assert b"ran" not in boxed.driver_log("r.1")
+
+
+# -- variables, users, tracking ------------------------------------------------------------------
+
+
+def test_variables_go_in_by_name_only(boxed: Boxed) -> None:
+    script = (
+        "import os\n"
+        "print(os.environ['SECRET'], os.environ.get('DOCKER_HOST'), os.environ['HOME'])\n"
+        "print(os.environ['PATH'] == os.environ.get('OUTER'))\n"
+        "print('ready', flush=True)\n"
+        "while not os.path.exists('go'): pass\n"
+    )
+    variables = {"SECRET": "s3cr3t \n'\"$x", "OUTER": os.environ["PATH"] + ":/outer"}
+    boxed.launch("r.1", script, variables=variables)
+    log = boxed.agent.wait_log("r.1", b"ready")
+    lines = b"".join(p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if is_alive(p))
+    (boxed.agent.root / "runs" / "r.1" / "work" / "go").touch()
+    assert b"s3cr3t \n'\"$x None /root\nFalse\n" in log
+    assert b"s3cr3t" not in lines
+    assert boxed.agent.wait("r.1")["exit"]["code"] == 0
+
+
+def is_alive(path: Path) -> bool:
+    try:
+        return bool(path.read_bytes())
+    except OSError:
+        return False
+
+
+def test_metrics_and_uploads_from_inside(boxed: Boxed) -> None:
+    script = (
+        "from turnout import Run\n"
+        "run = Run.get_context()\n"
+        "run.log('loss', 0.5)\n"
+        "open('model.bin', 'wb').write(b'weights')\n"
+        "run.upload_file('outputs/model.bin', 'model.bin')\n"
+        "print(run.id)\n"
+    )
+    end = boxed.run("r.1", script)
+    assert end["code"] == 0, boxed.driver_log("r.1")
+    records, _ = boxed.agent.call("read", handle="r.1", name="records", offset=0, limit=1 << 20)[
+        1
+    ], None
+    kinds = [json.loads(line)["t"] for line in records.splitlines()]
+    assert "metric" in kinds
+    assert "file" in kinds
+    names = dict(boxed.agent.call("files", handle="r.1")[0]["files"])
+    assert names["outputs/model.bin"] == 7
+    assert boxed.driver_log("r.1") == b"r\n"
+
+
+def test_folder_behind_a_link(
+    engine: Engine, payload: Path, tmp_path: Path, make_agent: Callable[..., Driver]
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    boxed = Boxed(make_agent(root=tmp_path / "link" / "host"), payload, engine, tmp_path)
+    script = "import os; print(os.path.isdir(os.environ['TURNOUT_RUN_FOLDER']), os.getcwd())"
+    assert boxed.run("r.1", script)["code"] == 0
+    assert boxed.driver_log("r.1").startswith(b"True ")
