@@ -88,10 +88,14 @@ class DockerEngine:
             *(program("dockerd"), "--host", self.host, "--pidfile", f"{self.folder}/pid"),
             *("--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec"),
             *("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"),
+            # How long it waits for containers when it is stopped.
+            "--shutdown-timeout=1",
             *self.options,
         ]
-        # What a killed one left; a second one would refuse to start.
-        (self.folder / "pid").unlink(missing_ok=True)
+        # What a killed one left: a second one would refuse to start, or wait for a containerd
+        # that is dead and, with nobody to collect it, seems to live.
+        for name in ("pid", "exec/containerd/containerd.pid"):
+            (self.folder / name).unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 argv,
@@ -162,9 +166,9 @@ class DockerEngine:
             timeout=600,
         )
 
-    def containers(self) -> list[str]:
-        """Names of all, also of those that ended."""
-        return self.docker("ps", "--all", "--format", "{{.Names}}").split()
+    def containers(self, *options: str) -> list[str]:
+        """Names of those that run; with "--all" also of those that ended."""
+        return self.docker("ps", *options, "--format", "{{.Names}}").split()
 
     def import_image(self, archive: Path, name: str) -> str:
         """Make an image of a root file system; returns its name."""
@@ -177,7 +181,7 @@ class DockerEngine:
         """End it with its containers and remove the folder."""
         with contextlib.suppress(Unavailable, AssertionError, subprocess.TimeoutExpired):
             self.start()
-            if names := self.containers():
+            if names := self.containers("--all"):
                 self.try_docker("rm", "--force", *names)
         self.stop()
         for pid in self.left_behind():

@@ -21,7 +21,7 @@ import subprocess
 import time
 
 from turnout.payload import processes, rundir
-from turnout.payload.builds.engine import Engine, explain
+from turnout.payload.builds.engine import Engine, ask, explain
 from turnout.payload.builds.telling import BuildError
 
 TYPE_CHECKING = False
@@ -36,6 +36,8 @@ READ = 1 << 18
 SILENT_S = 2.0
 #: Longest wait for output behind the end of everything that could write it.
 DRAIN_S = 10.0
+#: Longest wait for an engine that is to remove a container.
+REMOVE_S = 3.0
 #: The number of times a container's name is made free.
 NAME_TRIES = 3
 
@@ -115,19 +117,31 @@ class Box:
             finally:
                 self.close_pipes()
             if said is None:
+                if not self.keep and not self.removes_itself():
+                    self.remove()
                 return self.end()
+            # What could not be started; or an earlier try of the same run, or of the same build.
+            self.remove()
             if "is already in use" not in said or tries + 1 == NAME_TRIES:
                 raise BuildError(explain(said, "%s run" % self.engine.kind))
-            # An earlier try of the same run, or of the same build.
-            self.engine.try_ask("rm", "--force", self.name)
         raise AssertionError("unreachable")
 
     def command(self, options: list[str], image: str, argv: list[str]) -> list[str]:
         ours = ["run", "--detach", "--name", self.name, "--label", LABEL, "--pull", "never"]
         ours += ["--log-driver", "none", "--init=false", "--entrypoint", "/bin/sh"]
-        ours += [*bind(self.folder), *([] if self.keep else ["--rm"])]
+        ours += [*bind(self.folder), *(["--rm"] if self.removes_itself() else [])]
         first = ["-c", FIRST, "turnout", os.path.realpath(self.folder), *argv]
         return self.engine.argv(*ours, *options, image, *first)
+
+    def removes_itself(self) -> bool:
+        """Never where containers outlive their engine: with --rm Docker ends them all the same
+        (seen with 20.10)."""
+        return not self.keep and (self.engine.kind != "docker" or not self.engine.live_restore)
+
+    def remove(self) -> None:
+        """Take the container away, whatever it does; where the engine hangs it stays."""
+        with contextlib.suppress(BuildError):
+            ask(self.engine.program, ("rm", "--force", "--volumes", self.name), timeout_s=REMOVE_S)
 
     # -- pipes ---------------------------------------------------------------------------------
 

@@ -179,15 +179,15 @@ def why(box: Box, since: float) -> str:
     if found is None:
         return "the container engine was stopped, and its containers with it. %s" % cure(box)
     names = [e.get("Action", "") for e in found]
+    # An engine forgets its events when it starts anew.
+    if "start" not in names:
+        return "the container engine was restarted, which ends containers. %s" % cure(box)
     if "oom" in names:
         return "it ran out of memory."
     killed = [e for e in found if e.get("Action") == "kill"]
     if killed:
         number = killed[-1].get("Actor", {}).get("Attributes", {}).get("signal", "9")
         return "somebody killed it (signal %s) with the engine." % number
-    # The engine forgets its events when it starts anew.
-    if "start" not in names:
-        return "the container engine was restarted, which ends containers. %s" % cure(box)
     return "its first process was killed."
 
 
@@ -195,7 +195,7 @@ def events(box: Box, since: float) -> list[dict[str, Any]] | None:
     """What the engine remembers of the container; None when it does not answer."""
     span = ["--since", "%.3f" % (since - 1), "--until", "%.3f" % time.time()]
     words = ["--filter", "container=%s" % box.name, "--format", "{{json .}}"]
-    found = box.engine.try_ask("events", *span, *words)
+    found = box.engine.try_ask("events", *span, *words, timeout_s=RETURN_S)
     return None if found is None else [json.loads(line) for line in found.splitlines()]
 
 

@@ -109,9 +109,12 @@ class Engine:
             raise BuildError(explain(err or out, "%s %s" % (self.kind, words[0])))
         return out
 
-    def try_ask(self, *words: str) -> str | None:
+    def try_ask(self, *words: str, timeout_s: float = ASK_S) -> str | None:
         """The answer, or None when there is none."""
-        code, out, _ = ask(self.program, words, None, b"")
+        try:
+            code, out, _ = ask(self.program, words, timeout_s=timeout_s)
+        except BuildError:
+            return None
         return None if code else out
 
     def inspect_image(self, name: str) -> dict[str, Any] | None:
@@ -120,8 +123,13 @@ class Engine:
 
 
 def ask(
-    program: str, words: tuple[str, ...], env: dict[str, str] | None, data: bytes
+    program: str,
+    words: tuple[str, ...],
+    env: dict[str, str] | None = None,
+    data: bytes = b"",
+    timeout_s: float = ASK_S,
 ) -> tuple[int, str, str]:
+    """(exit code, output, errors) of a short command; BuildError when there is no answer."""
     try:
         done = subprocess.run(
             [program, *words],
@@ -129,12 +137,12 @@ def ask(
             input=data,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            timeout=ASK_S,
+            timeout=timeout_s,
         )
     except subprocess.TimeoutExpired as e:
         raise BuildError(
             "The container engine did not answer '%s' within %g s. Is it overloaded or stopped?"
-            % (words[0], ASK_S)
+            % (words[0], timeout_s)
         ) from e
     except OSError as e:
         raise BuildError("%s cannot be started: %s." % (program, e.strerror)) from e
@@ -162,7 +170,7 @@ def explain(said: str, what: str) -> str:
 def find() -> Engine:
     """The engine of this machine, asked for what matters; BuildError when it cannot be used."""
     program = find_client()
-    code, out, err = ask(program, ("info", "--format", "{{json .}}"), None, b"")
+    code, out, err = ask(program, ("info", "--format", "{{json .}}"))
     try:
         info = json.loads(out)
     except ValueError:
@@ -190,7 +198,7 @@ def docker_facts(program: str, info: dict[str, Any]) -> dict[str, Any]:
     if info.get("OSType", "linux") != "linux":
         raise BuildError("The container engine runs %s containers, not Linux." % info["OSType"])
     options = " ".join(info.get("SecurityOptions") or [])
-    networks = ask(program, ("network", "ls", "--format", "{{.Name}}"), None, b"")[1].split()
+    networks = ask(program, ("network", "ls", "--format", "{{.Name}}"))[1].split()
     return {
         "kind": "docker",
         "rootless": "name=rootless" in options,
@@ -224,7 +232,7 @@ def has_nvidia_tool() -> bool:
 def address(program: str) -> str:
     """Where the client reaches its engine, contexts and DOCKER_HOST taken into account."""
     words = ("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-    code, out, _ = ask(program, words, None, b"")
+    code, out, _ = ask(program, words)
     return os.environ.get("DOCKER_HOST", "") if code else out.strip()
 
 
