@@ -26,9 +26,9 @@ START += "from turnout.payload.agent import main; sys.exit(main(sys.argv[1:]))"
 
 def unpack_payload(into: Path) -> Path:
     """The payload as it lies on a host: the top-level names and the payload room."""
-    (into / "turnout" / "payload").mkdir(parents=True)
-    for source in [PACKAGE / "__init__.py", *(PACKAGE / "payload").glob("*.py")]:
+    for source in [PACKAGE / "__init__.py", *(PACKAGE / "payload").rglob("*.py")]:
         target = into / "turnout" / source.relative_to(PACKAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
     return into
 

@@ -271,7 +271,7 @@ def test_time_limit(agent: Driver) -> None:
 def test_stop_while_the_environment_is_made(agent: Driver) -> None:
     made = {
         "key": "a" * 64,
-        "steps": [{"message": "Sleeping", "argv": ["sleep", "300"]}],
+        "lock": [{"message": "Sleeping", "argv": ["sleep", "300"]}],
         "activation": {},
     }
     launch(agent, "print(1)", recipe=made)
