@@ -30,10 +30,10 @@ def test_uv_recipe() -> None:
     }
     assert data["label"] == "Python 3.11, 1 package"
     (lock,) = data["lock"]
-    assert lock["argv"][-4:] == ["pip", "lock", "{files}", "{uv}"]
+    assert lock["argv"][-5:] == ["pip", "lock", "{files}", "{uv}", "{root}"]
     assert lock["message"].startswith("Resolving 1 package (azureml-defaults: part of Turnout")
     (build,) = data["build"]
-    assert build["argv"][-4:] == ["build", "{files}", "{uv}", "{prefix}"]
+    assert build["argv"][-4:] == ["{files}", "{uv}", "{root}", "{prefix}"]
     assert data["activation"]["argv_prefix"] == ["{prefix}/bin/python"]
 
 
