@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import ours, peers, report
+from bench import environments, ours, peers, report
 from bench.samples import TRAINING, TRIVIAL, Sample, make_sample, make_tree
 from bench.timing import Row, Times, Unavailable, command, repeat, take, timed
 
@@ -167,6 +167,7 @@ def measure(bench: Bench, *, quick: bool) -> None:
             turnout(bench)
             hundred(bench, quick=quick)
             bench.rows += ours.idle_memory(home)
+            bench.rows += environments.new(bench.root, bench.runs, quick=quick)
     if not quick:
         others(bench)
     bench.rows += ours.snapshot(bench.tree.folder, bench.root / "memories", bench.runs)

@@ -3,10 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 Said = Callable[[re.Match[str]], str]
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def told(message: str, origins: Mapping[str, str]) -> str:
+    """A build's failure for one screen: which package and why, where it was written, and the
+    build's own last words.
+
+    >>> told("There is no version of idna that fits 'idna==99'.", {"idna==99": "env.yml, line 3"})
+    "There is no version of idna that fits 'idna==99'.\\n'idna==99' stands in env.yml, line 3."
+    """
+    why = explain(message)
+    first = why or message
+    lines = [why] if why else []
+    for written, place in origins.items():
+        if is_named(written, first):
+            lines.append(f"'{written}' stands in {place}.")
+    return "\n".join([*lines, message] if why else [message, *lines])
+
+
+def is_named(written: str, text: str) -> bool:
+    """Whether `text` speaks of the requirement as a person wrote it, or of its package."""
+    if f"'{written}'" in text:
+        return True
+    name = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", written.rpartition("::")[2])
+    if name is None:
+        return False
+    parts = re.split(r"[-_.]+", name[0])
+    pattern = r"[-_.]+".join(map(re.escape, parts))
+    return re.search(rf"(?<![\w.-]){pattern}(?![\w-])", text, re.IGNORECASE) is not None
 
 
 def explain(log_tail: str) -> str:

@@ -27,7 +27,7 @@ class Payload:
 def payload() -> Payload:
     """The payload of this installation."""
     package = Path(str(turnout.__file__)).parent
-    sources = [package / "__init__.py", *sorted((package / "payload").glob("*.py"))]
+    sources = [package / "__init__.py", *sorted((package / "payload").rglob("*.py"))]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
         for source in sources:

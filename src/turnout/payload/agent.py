@@ -17,7 +17,16 @@ import struct
 import sys
 import time
 
-from turnout.payload import contents, hostfacts, processes, recipes, rundir, supervisor, trees
+from turnout.payload import (
+    contents,
+    hostfacts,
+    prefixes,
+    processes,
+    recipes,
+    rundir,
+    supervisor,
+    trees,
+)
 from turnout.payload.bundles import StoreError
 from turnout.payload.recipes import PrepareError
 from turnout.payload.store import Ingest, Store, failure
@@ -193,7 +202,8 @@ class Agent:
             trees.remove_tree(os.path.join(folder, rundir.WORK))
             rundir.write_json(os.path.join(folder, rundir.TICKET), ticket)
             # The lock goes with the fork: it belongs to the open file, not to the process.
-            supervisor.fork(self.root, self.store, self.payload, handle, lock)
+            secrets: dict[str, str] = request.get("secrets") or {}
+            supervisor.fork(self.root, self.store, self.payload, handle, lock, secrets)
         finally:
             os.close(lock)
         return {"state": "launched"}, b""
@@ -348,7 +358,12 @@ class Agent:
         return {"problems": hostfacts.problems(self.root, self.store)}, b""
 
     def environments(self, request: dict[str, Any], body: bytes) -> Answer:
-        return {"environments": recipes.known(self.root)}, b""
+        return {"environments": prefixes.known(self.root)}, b""
+
+    def prune(self, request: dict[str, Any], body: bytes) -> Answer:
+        keys: list[str] | None = request.get("keys")
+        older, dry = float(request.get("older_than_s") or 0.0), bool(request.get("dry_run"))
+        return {"removed": prefixes.prune(self.root, keys, older, dry, in_background)}, b""
 
     def hello(self, request: dict[str, Any], body: bytes) -> Answer:
         return hostfacts.facts(self.root, self.boot_id), b""
@@ -367,6 +382,7 @@ OPERATIONS = {
     "forget": Agent.forget,
     "check": Agent.check,
     "environments": Agent.environments,
+    "prune": Agent.prune,
 }
 
 

@@ -1,16 +1,18 @@
 """Environments on this host: a recipe is carried out once, whoever asks, and used from then on.
 
-Contract: docs/design/run-folder.md, "Recipe". `environments/<key>/ready` is written last, under
-`<key>.lock`; what has no `ready` is never used.
+Contract: docs/design/run-folder.md, "Recipe". What was asked for (`requests/<key>`) leads to a
+lock; its digest names the environment. `ready` is written last; what has none is never used.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import time
 
-from turnout.payload import rundir, trees
+from turnout.payload import prefixes, rundir, trees
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
 
@@ -19,9 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-READY = "ready"
 #: How often a run that waits for another's build looks at its log and its lock.
 LOOK_S = 0.1
+#: Begins a line of a build program that is for us (turnout.payload.builds.telling).
+MARK = b"\x1e"
+#: A marked line longer than this is no line of ours.
+WORD_LIMIT = 64 << 10
 
 
 class PrepareError(Exception):
@@ -31,29 +36,39 @@ class PrepareError(Exception):
 class Activation:
     """How to run inside an environment."""
 
-    def __init__(self, argv_prefix: list[str], env: dict[str, str], path: list[str]) -> None:
-        self.argv_prefix = argv_prefix
-        self.env = env
-        self.path = path
+    def __init__(self, found: dict[str, Any], words: dict[str, str]) -> None:
+        def listed(name: str) -> list[str]:
+            return [fill(text, words) for text in found.get(name) or []]
+
+        self.launcher = listed("launcher")
+        self.argv_prefix = listed("argv_prefix")
+        self.path = listed("path")
+        self.env = {name: fill(text, words) for name, text in part(found, "env").items()}
+        #: What was done otherwise than asked.
+        self.notes: list[str] = []
+        #: The file that says what exactly is installed; "" for what we did not install.
+        self.lock = ""
 
 
 class Builder:
     """What a build needs from its surroundings.
 
-    `execute(argv, env, log)` runs a program to its end and returns (exit code or minus the
-    signal); `pause(seconds)` waits; both raise what ends the run when it is stopped. `say(text)`
-    tells a person what is being done.
+    `words` are filled in for the words in braces. `execute(argv, env, log)` runs a program to its
+    end and returns (exit code or minus the signal); `pause(seconds)` waits; both raise what ends
+    the run when it is stopped. `say(text)` tells a person what is being done.
     """
 
     def __init__(
         self,
         root: str,
+        words: dict[str, str],
         log: Log,
         execute: Callable[[list[str], dict[str, str], Log], int],
         pause: Callable[[float], None],
         say: Callable[[str], None],
     ) -> None:
         self.root = root
+        self.words = words
         self.log = log
         self.execute = execute
         self.pause = pause
@@ -64,98 +79,184 @@ def part(recipe: dict[str, Any], name: str) -> dict[str, Any]:
     return recipe.get(name) or {}
 
 
-def places(root: str, recipe: dict[str, Any]) -> dict[str, str]:
-    """What the words in braces stand for."""
-    prefix = folder_of(root, recipe["key"]) if recipe.get("key") else ""
-    found = {"{prefix}": prefix, "{files}": prefix + ".files"}
-    for name, digest in part(recipe, "tools").items():
-        found["{%s}" % name] = os.path.join(root, rundir.TOOLS, digest, name)
-    return found
-
-
-def folder_of(root: str, key: str) -> str:
-    if not rundir.HANDLE.fullmatch(key):
-        raise PrepareError("%r cannot name an environment." % (key,))
-    return os.path.join(root, rundir.ENVIRONMENTS, key)
-
-
 def fill(text: str, words: dict[str, str]) -> str:
     for word, value in words.items():
         text = text.replace(word, value)
     return text
 
 
-def is_ready(root: str, recipe: dict[str, Any]) -> bool:
-    key = recipe.get("key")
-    return not key or os.path.exists(os.path.join(folder_of(root, key), READY))
-
-
-def ensure(builder: Builder, recipe: dict[str, Any]) -> Activation:
-    """Make the environment ready, by us or by whoever is at it; raises PrepareError."""
-    key = recipe.get("key")
-    if key:
-        try:
-            # Also notes the use: the oldest environments can be found by it.
-            os.utime(os.path.join(folder_of(builder.root, key), READY))
-        except FileNotFoundError:
-            try:
-                build_once(builder, recipe, folder_of(builder.root, key))
-            except OSError as e:
-                text = "Environment '%s': %s: %s." % (label(recipe), e.filename, e.strerror)
-                raise PrepareError(text) from e
-        except OSError:
-            pass
-    words = places(builder.root, recipe)
-    found = part(recipe, "activation")
-    return Activation(
-        [fill(text, words) for text in found.get("argv_prefix", [])],
-        {name: fill(text, words) for name, text in part(found, "env").items()},
-        [fill(text, words) for text in found.get("path", [])],
-    )
-
-
 def label(recipe: dict[str, Any]) -> str:
     return recipe.get("label") or str(recipe.get("key"))[:12]
 
 
-def build_once(builder: Builder, recipe: dict[str, Any], folder: str) -> None:
-    rundir.make_folder(os.path.dirname(folder))
-    lock = os.open(folder + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def request_path(root: str, key: str) -> str:
+    if not rundir.HANDLE.fullmatch(key):
+        raise PrepareError("%r cannot name an environment." % (key,))
+    return os.path.join(root, rundir.REQUESTS, key)
+
+
+def places(builder: Builder, recipe: dict[str, Any], prefix: str) -> dict[str, str]:
+    """What the words in braces stand for."""
+    found = {"{prefix}": prefix, "{root}": builder.root, **builder.words}
+    if recipe.get("key"):
+        found["{files}"] = request_path(builder.root, recipe["key"]) + ".files"
+    for name, digest in part(recipe, "tools").items():
+        found["{%s}" % name] = os.path.join(builder.root, rundir.TOOLS, digest, name)
+    return found
+
+
+def answer_of(root: str, recipe: dict[str, Any]) -> dict[str, Any] | None:
+    """What came of this request before; None when nothing did or it is not there any more."""
+    found = rundir.read_json(request_path(root, recipe["key"]) + ".json")
+    if found is None or not prefixes.is_ready(root, found["environment"]):
+        return None
+    return found
+
+
+def is_ready(root: str, recipe: dict[str, Any]) -> bool:
+    return not recipe.get("key") or answer_of(root, recipe) is not None
+
+
+def ensure(builder: Builder, recipe: dict[str, Any]) -> Activation:
+    """Make the environment ready, by us or by whoever is at it; raises PrepareError.
+
+    What it needs is held until this process ends: nothing in use is pruned.
+    """
+    if not recipe.get("key"):
+        return Activation(part(recipe, "activation"), places(builder, recipe, ""))
+    answer = answer_of(builder.root, recipe)
     try:
-        asked_at = time.time()
-        waited = wait_for_lock(builder, recipe, folder, lock)
-        if os.path.exists(os.path.join(folder, READY)):
-            return
-        failed = rundir.read_json(folder + ".failed")
+        if answer is None or not usable(builder, recipe, answer):
+            answer = make_once(builder, recipe)
+    except OSError as e:
+        text = "Environment '%s': %s: %s." % (label(recipe), e.filename, e.strerror)
+        raise PrepareError(text) from e
+    prefix = prefixes.folder_of(builder.root, answer["environment"])
+    found = Activation(part(recipe, "activation"), places(builder, recipe, prefix))
+    found.notes = answer.get("notes") or []
+    found.lock = os.path.join(prefix, prefixes.LOCK)
+    return found
+
+
+def usable(builder: Builder, recipe: dict[str, Any], answer: dict[str, Any]) -> bool:
+    """Hold the environment that is there and try it, where the recipe says how."""
+    held = prefixes.hold(builder.root, answer["environment"])
+    if held is None:
+        return False
+    verify: list[str] = recipe.get("verify") or []
+    if not verify:
+        return True
+    prefix = prefixes.folder_of(builder.root, answer["environment"])
+    words = places(builder, recipe, prefix)
+    quiet = Log(os.devnull)
+    try:
+        if builder.execute([fill(text, words) for text in verify], {}, quiet) == 0:
+            return True
+    except StartError:
+        pass
+    finally:
+        quiet.close()
+    builder.log.say("The environment is not as it was left; making it again")
+    held.close()
+    rundir.remove_quietly(os.path.join(prefix, prefixes.READY))
+    return False
+
+
+# -- making ------------------------------------------------------------------------------------
+
+
+def make_once(builder: Builder, recipe: dict[str, Any]) -> dict[str, Any]:
+    """Make what the recipe asks for, or wait for whoever is at it."""
+    path = request_path(builder.root, recipe["key"])
+    rundir.make_folder(os.path.dirname(path))
+    asked_at = time.time()
+    lock = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        waited = wait_for_lock(builder, label(recipe), lock, path + ".log")
+        answer = answer_of(builder.root, recipe)
+        if answer is not None and prefixes.hold(builder.root, answer["environment"]):
+            return answer
+        failed = rundir.read_json(path + ".failed")
         if waited and failed and failed["at"] >= asked_at:
             raise PrepareError(failed["message"])
-        rundir.remove_quietly(folder + ".failed")
+        rundir.remove_quietly(path + ".failed")
         try:
-            build(builder, recipe, folder)
+            return make(builder, recipe, path)
         except PrepareError as e:
-            rundir.write_json(folder + ".failed", {"at": time.time(), "message": str(e)})
+            rundir.write_json(path + ".failed", {"at": time.time(), "message": str(e)})
             raise
     finally:
         os.close(lock)
 
 
-def wait_for_lock(builder: Builder, recipe: dict[str, Any], folder: str, lock: int) -> bool:
+def make(builder: Builder, recipe: dict[str, Any], path: str) -> dict[str, Any]:
+    trash = os.path.join(builder.root, rundir.TRASH)
+    for old in (path + ".files", path + ".log"):
+        trees.discard(old, trash)
+    rundir.make_folder(path + ".files")
+    for name, text in part(recipe, "files").items():
+        if "/" in name or name in ("", ".", ".."):
+            raise PrepareError("The recipe names a file %r." % (name,))
+        rundir.write_file(os.path.join(path + ".files", name), text.encode())
+    log = SharedLog(builder, path + ".log")
+    started = time.monotonic()
+    try:
+        for step in recipe.get("lock") or []:
+            carry_out(builder, step, places(builder, recipe, ""), log)
+        digest = build_once(builder, recipe, os.path.join(path + ".files", "lock"), log)
+        answer = {"environment": digest, "label": label(recipe), "notes": log.notes}
+        rundir.write_json(path + ".json", answer)
+        log.say("Environment ready after %.1f s" % (time.monotonic() - started))
+    finally:
+        log.close()
+    return answer
+
+
+def build_once(builder: Builder, recipe: dict[str, Any], lock_file: str, log: SharedLog) -> str:
+    """The environment of the lock: found, waited for, or built; its digest. It is held."""
+    try:
+        with open(lock_file, "rb") as file:
+            locked = file.read()
+    except FileNotFoundError:
+        raise PrepareError("The build of '%s' left no lock." % label(recipe)) from None
+    digest = hashlib.sha256(locked).hexdigest()
+    prefix = prefixes.folder_of(builder.root, digest)
+    rundir.make_folder(os.path.dirname(prefix))
+    lock = os.open(prefix + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        wait_for_lock(builder, label(recipe), lock, "")
+        if prefixes.hold(builder.root, digest):
+            log.say("An equal environment is there already")
+            return digest
+        trees.discard(prefix, os.path.join(builder.root, rundir.TRASH))
+        for step in recipe.get("build") or []:
+            carry_out(builder, step, places(builder, recipe, prefix), log)
+        rundir.make_folder(prefix)
+        rundir.write_file(os.path.join(prefix, prefixes.LOCK), locked)
+        prefixes.finish(prefix, label(recipe))
+        prefixes.hold(builder.root, digest)
+    finally:
+        os.close(lock)
+    return digest
+
+
+def wait_for_lock(builder: Builder, what: str, lock: int, shown: str) -> bool:
     """Take the lock, showing the log of whoever holds it; whether we had to wait."""
     seen = -1
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if seen >= 0:
-                copy_news(builder.log, folder + ".log", seen)
+                copy_news(builder.log, shown, seen)
             return seen >= 0
         except BlockingIOError:
             pass
         if seen < 0:
-            text = "Waiting for another run that makes the environment (%s)" % label(recipe)
+            text = "Waiting for another run that makes the environment (%s)" % what
             builder.log.say(text)
             builder.say(text)
             seen = 0
-        seen = copy_news(builder.log, folder + ".log", seen)
+        seen = copy_news(builder.log, shown, seen)
         builder.pause(LOOK_S)
 
 
@@ -172,48 +273,9 @@ def copy_news(log: Log, path: str, seen: int) -> int:
     return seen + len(data)
 
 
-class SharedLog(Log):
-    """The builder's own log, written also where the runs that wait can read it."""
-
-    def __init__(self, own: Log, path: str) -> None:
-        super().__init__(path)
-        self.own = own
-
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        self.own.write(data)
-
-    def close(self) -> None:
-        super().close()
-        rundir.remove_quietly(self.path)
-
-
-def build(builder: Builder, recipe: dict[str, Any], folder: str) -> None:
-    trash = os.path.join(builder.root, rundir.TRASH)
-    for old in (folder, folder + ".files", folder + ".log"):
-        trees.discard(old, trash)
-    rundir.make_folder(folder + ".files")
-    words = places(builder.root, recipe)
-    for name, text in part(recipe, "files").items():
-        if "/" in name or name in ("", ".", ".."):
-            raise PrepareError("The recipe names a file %r." % (name,))
-        rundir.write_file(os.path.join(folder + ".files", name), text.encode())
-    log = SharedLog(builder.log, folder + ".log")
-    started = time.monotonic()
-    steps: list[dict[str, Any]] = recipe.get("steps") or []
-    try:
-        for step in steps:
-            carry_out(builder, step, words, log)
-        log.say("Environment ready after %.1f s" % (time.monotonic() - started))
-    finally:
-        log.close()
-    rundir.make_folder(folder)
-    about = {"label": label(recipe), "size": size_of(folder), "built_at": time.time()}
-    rundir.write_json(os.path.join(folder, READY), about)
-    trees.discard(folder + ".files", trash)
-
-
-def carry_out(builder: Builder, step: dict[str, Any], words: dict[str, str], log: Log) -> None:
+def carry_out(
+    builder: Builder, step: dict[str, Any], words: dict[str, str], log: SharedLog
+) -> None:
     builder.say(step["message"])
     log.say(step["message"])
     log.forget_tail()
@@ -224,6 +286,8 @@ def carry_out(builder: Builder, step: dict[str, Any], words: dict[str, str], log
     except StartError as e:
         raise PrepareError("%s failed. %s" % (step["message"], e)) from e
     if code:
+        if log.error:
+            raise PrepareError(log.error)
         how = "signal %d" % -code if code < 0 else "exit code %d" % code
         text = "%s failed (%s).\n%s" % (step["message"], how, log.last_lines())
         if log.lost:
@@ -231,38 +295,49 @@ def carry_out(builder: Builder, step: dict[str, Any], words: dict[str, str], log
         raise PrepareError(text.strip())
 
 
-def size_of(folder: str) -> int:
-    """Bytes of the files below `folder`; links count nothing."""
-    total = 0
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    total += size_of(entry.path)
-                elif entry.is_file(follow_symlinks=False):
-                    total += entry.stat(follow_symlinks=False).st_size
-    except OSError:
-        pass
-    return total
+class SharedLog(Log):
+    """The builder's own log, written also where the runs that wait can read it.
 
+    Lines that a build program marks are taken out: they are for the person (`status`), for every
+    run that uses the environment (`notes`), or say why it failed (`error`).
+    """
 
-def known(root: str) -> list[dict[str, Any]]:
-    """The environments of this host, for the agent's `environments`."""
-    found: list[dict[str, Any]] = []
-    try:
-        names = sorted(os.listdir(os.path.join(root, rundir.ENVIRONMENTS)))
-    except OSError:
-        return found
-    for name in names:
-        folder = os.path.join(root, rundir.ENVIRONMENTS, name)
-        if "." in name or not os.path.isdir(folder):
-            continue
-        ready = os.path.join(folder, READY)
-        about = rundir.read_json(ready)
-        row: dict[str, Any] = {"key": name, "label": "", "ready": about is not None}
-        row.update(size=0, used_at=None)
-        if about is not None:
-            row.update(label=about.get("label", ""), size=about.get("size", 0))
-            row["used_at"] = os.stat(ready).st_mtime
-        found.append(row)
-    return found
+    def __init__(self, builder: Builder, path: str) -> None:
+        super().__init__(path)
+        self.builder = builder
+        self.notes: list[str] = []
+        self.error = ""
+        self.pending = b""
+        self.line_begins = True
+
+    def write(self, data: bytes) -> None:
+        data, self.pending = self.pending + data, b""
+        while data:
+            if self.line_begins and data.startswith(MARK) and len(data) < WORD_LIMIT:
+                word, end, rest = data.partition(b"\n")
+                if not end:
+                    self.pending = data
+                    return
+                self.take(word[1:])
+                data = rest
+                continue
+            plain, found, rest = data.partition(b"\n" + MARK)
+            plain, data = (plain + b"\n", MARK + rest) if found else (plain, b"")
+            self.line_begins = plain.endswith(b"\n")
+            super().write(plain)
+            self.builder.log.write(plain)
+
+    def take(self, word: bytes) -> None:
+        try:
+            found = json.loads(word)
+            if "status" in found:
+                self.builder.say(str(found["status"]))
+            if "note" in found and found["note"] not in self.notes:
+                self.notes.append(str(found["note"]))
+            self.error = str(found.get("error") or self.error)
+        except (ValueError, TypeError, AttributeError):
+            return
+
+    def close(self) -> None:
+        super().close()
+        rundir.remove_quietly(self.path)

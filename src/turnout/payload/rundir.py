@@ -23,6 +23,7 @@ STORE = "store"
 TREES = "trees"
 TOOLS = "tools"
 ENVIRONMENTS = "environments"
+REQUESTS = "requests"
 RUNS = "runs"
 TRASH = "trash"
 WATCH = "watch"
@@ -35,6 +36,7 @@ HEARTBEAT = "heartbeat"
 STOP = "stop"
 DRIVER_LOG = "driver.log"
 ENVIRONMENT_LOG = "environment.log"
+ENVIRONMENT_LOCK = "environment.lock"
 SUPERVISOR_LOG = "supervisor.log"
 RECORDS = "records.jsonl"
 FILES = "files"
@@ -51,6 +53,7 @@ TREE_RECORD = "tree.json"
 #: Public name of a log → its file.
 LOGS = {
     "azureml-logs/20_image_build_log.txt": ENVIRONMENT_LOG,
+    "azureml-logs/25_environment_lock.txt": ENVIRONMENT_LOCK,
     "azureml-logs/60_control_log.txt": SUPERVISOR_LOG,
     "azureml-logs/70_driver_log.txt": DRIVER_LOG,
 }
@@ -61,6 +64,10 @@ RECORDS_NAME = "records"
 RUN_FOLDER_VARIABLE = "TURNOUT_RUN_FOLDER"
 RUN_ID_VARIABLE = "TURNOUT_RUN_ID"
 EXPERIMENT_VARIABLE = "TURNOUT_EXPERIMENT"
+#: "0": names that libraries have dropped stay dropped.
+ERAS_VARIABLE = "TURNOUT_ERAS"
+#: For a launcher: names of the variables that the script is to have, as JSON.
+INSIDE_VARIABLE = "TURNOUT_INSIDE"
 
 HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 DIGEST = re.compile(r"[0-9a-f]{64}")

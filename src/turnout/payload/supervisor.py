@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: Bytes kept on the disk for `exit.json`, so that a full disk cannot swallow a run's end.
 RESERVE = 8192
 MESSAGE_LIMIT = 5000
+#: Entry of the build programs, below the payload.
+BUILDS = ("turnout", "payload", "builds", "__main__.py")
 #: Variables of an outer run or of the service that mean nothing, or too much, to a script.
 DROPPED = (
     "TURNOUT_RUN_",
@@ -39,7 +41,14 @@ DROPPED = (
 class Supervisor:
     """Carries out the ticket of the run folder of `handle`."""
 
-    def __init__(self, root: str, store: Store, payload: str, handle: str) -> None:
+    def __init__(
+        self,
+        root: str,
+        store: Store,
+        payload: str,
+        handle: str,
+        secrets: dict[str, str] | None = None,
+    ) -> None:
         self.root = root
         self.store = store
         self.payload = payload
@@ -52,6 +61,8 @@ class Supervisor:
         self.built = Log(self.path(rundir.ENVIRONMENT_LOG))
         self.reserve = -1
         self.status_text = ""
+        #: Variables of the steps that make an environment; in memory only.
+        self.secrets = secrets or {}
 
     def path(self, name: str) -> str:
         return os.path.join(self.folder, name)
@@ -78,6 +89,8 @@ class Supervisor:
         try:
             self.follower.check_stop()
             activation = self.prepare()
+            if self.ticket.get("prepare_only"):
+                return {"reason": "exited", "code": 0}
             pid, output = self.start(activation)
         except Stopped:
             return {"reason": "stopped", "message": "Stopped before the script began."}
@@ -102,20 +115,42 @@ class Supervisor:
             self.store.close()
         else:
             os.mkdir(work)
+        words = {
+            "{python}": sys.executable,
+            "{builds}": os.path.join(self.payload, *BUILDS),
+        }
         builder = recipes.Builder(
             self.root,
+            words,
             self.built,
             self.execute,
             self.follower.pause,
             lambda text: self.set_status("preparing", text),
         )
-        return recipes.ensure(builder, self.ticket.get("recipe") or {})
+        activation = recipes.ensure(builder, self.ticket.get("recipe") or {})
+        self.keep(activation)
+        return activation
+
+    def keep(self, activation: recipes.Activation) -> None:
+        """What the environment was, beside the run: its lock, and what is not as asked."""
+        if activation.lock:
+            there = self.path(rundir.ENVIRONMENT_LOCK)
+            try:
+                os.link(activation.lock, there)
+            except FileExistsError:
+                pass
+            except OSError:
+                with open(activation.lock, "rb") as file:
+                    rundir.write_file(there, file.read())
+        for text in activation.notes:
+            rundir.append_record(self.folder, {"t": "warning", "at": time.time(), "text": text})
 
     def execute(self, argv: list[str], env: dict[str, str], log: Log) -> int:
         """One step of a build."""
         output, write = os.pipe()
         try:
-            pid = processes.spawn(argv, {**self.host_variables(), **env}, self.root, write)
+            every = {**self.host_variables(), **self.secrets, **env}
+            pid = processes.spawn(argv, every, self.root, write)
         except BaseException:
             os.close(output)
             raise
@@ -140,6 +175,7 @@ class Supervisor:
                     "and that no ignore file leaves it out." % argv[0]
                 )
             argv = activation.argv_prefix + argv
+        argv = activation.launcher + argv
         env = self.script_variables(activation, work)
         argv[0] = os.path.expanduser(argv[0])
         output, write = os.pipe()
@@ -157,19 +193,25 @@ class Supervisor:
         return pid, output
 
     def script_variables(self, activation: recipes.Activation, work: str) -> dict[str, str]:
-        env = self.host_variables()
-        env.update(activation.env)
-        env.update(self.ticket.get("variables") or {})
-        python_path = [self.payload, work, env.get("PYTHONPATH", "")]
-        env["PYTHONPATH"] = os.pathsep.join(p for p in python_path if p)
-        path = [*activation.path, env.get("PATH", os.defpath)]
-        env["PATH"] = os.pathsep.join(p for p in path if p)
-        env.setdefault("PYTHONUNBUFFERED", "1")
+        host = self.host_variables()
+        unbuffered = {"PYTHONUNBUFFERED": host.get("PYTHONUNBUFFERED", "1")}
+        env = {**unbuffered, **activation.env, **(self.ticket.get("variables") or {})}
         env[rundir.RUN_FOLDER_VARIABLE] = self.folder
         env[rundir.RUN_ID_VARIABLE] = self.ticket["run"]
         env[rundir.EXPERIMENT_VARIABLE] = self.ticket.get("experiment", "")
+        if self.ticket.get("eras") is False:
+            env[rundir.ERAS_VARIABLE] = "0"
+        # Where a launcher puts the script elsewhere, this machine's own variables mean nothing.
+        outer = {} if activation.launcher else host
+        python_path = [self.payload, work, env.get("PYTHONPATH", outer.get("PYTHONPATH", ""))]
+        env["PYTHONPATH"] = os.pathsep.join(p for p in python_path if p)
         env["PWD"] = work
-        return env
+        if activation.launcher:
+            env[rundir.INSIDE_VARIABLE] = json.dumps(sorted(env))
+            return {**host, **env}
+        path = [*activation.path, env.get("PATH", host.get("PATH", os.defpath))]
+        env["PATH"] = os.pathsep.join(p for p in path if p)
+        return {**host, **env}
 
     # -- running and ending --------------------------------------------------------------------
 
@@ -250,7 +292,14 @@ def exit_code(status: int) -> int:
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def fork(root: str, store: Store, payload: str, handle: str, lock: int) -> None:
+def fork(
+    root: str,
+    store: Store,
+    payload: str,
+    handle: str,
+    lock: int,
+    secrets: dict[str, str] | None = None,
+) -> None:
     """Start a supervisor, detached from this process; it keeps `lock` for all its life.
 
     Twice forked: nobody has to wait for it, and it has no terminal and no pipe of ours.
@@ -262,7 +311,7 @@ def fork(root: str, store: Store, payload: str, handle: str, lock: int) -> None:
             try:
                 os.setsid()
                 if not os.fork():
-                    supervise(root, store, payload, handle, lock)
+                    supervise(Supervisor(root, store, payload, handle, secrets), lock)
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
@@ -270,8 +319,7 @@ def fork(root: str, store: Store, payload: str, handle: str, lock: int) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def supervise(root: str, store: Store, payload: str, handle: str, lock: int) -> None:
-    supervisor = Supervisor(root, store, payload, handle)
+def supervise(supervisor: Supervisor, lock: int) -> None:
     detach(supervisor.path(rundir.SUPERVISOR_LOG), lock)
     supervisor.carry_out()
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from turnout.environments.base import EnvironmentSettings
 from turnout.spec.runs import RunSpec
 from turnout.spec.targets import Capabilities, Observation, Problem
 
@@ -30,6 +31,10 @@ class Ticket:
     spec: RunSpec
     #: Variables that the service adds (v1's AZUREML_* among them).
     variables: dict[str, str] = field(default_factory=dict[str, str])
+    #: What the workspace says of environments; variables and sources are the target's own.
+    environments: EnvironmentSettings = field(default_factory=EnvironmentSettings)
+    #: Variables for what makes the environment; never written down.
+    secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @property
     def handle(self) -> Handle:
@@ -42,6 +47,25 @@ class RunFile:
 
     name: str
     size: int
+
+
+@dataclass(frozen=True)
+class BuiltEnvironment:
+    """An environment that lies ready on a target."""
+
+    #: Digest of its lock.
+    key: str
+    label: str
+    kind: str
+    #: Complete; an environment that is being made is not.
+    ready: bool
+    #: Bytes.
+    size: int
+    #: Seconds since the epoch.
+    built_at: float | None
+    used_at: float | None
+    #: A run uses it or makes it at this moment.
+    in_use: bool
 
 
 @dataclass(frozen=True)
@@ -116,6 +140,17 @@ class Target(ABC, Generic[Config]):
     @abstractmethod
     async def forget(self, handle: Handle) -> None:
         """Remove what the run left on the target. Only called when all was collected."""
+
+    async def environments(self) -> list[BuiltEnvironment]:
+        """What lies built there, the last used first; none where a target builds none."""
+        return []
+
+    async def prune(
+        self, keys: Sequence[str] | None, older_than_s: float, *, dry_run: bool
+    ) -> list[BuiltEnvironment]:
+        """Remove the environments whose keys begin so, or with None those that no run used for
+        `older_than_s`; never one in use. Returns what was (or would be) removed."""
+        return []
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -20,6 +20,7 @@ from turnout.payload.store import Store
 from turnout.spec.errors import TargetError
 from turnout.spec.targets import Exit, Observation, ObservedState, Problem
 from turnout.targets.base import (
+    BuiltEnvironment,
     Config,
     Handle,
     Progress,
@@ -65,9 +66,9 @@ class SupervisedTarget(Target[Config]):
     def pythons(self) -> Sequence[str]:
         return bootstrap.PYTHONS
 
-    @property
-    def environment_settings(self) -> EnvironmentSettings:
-        return EnvironmentSettings()
+    def settings_there(self, asked: EnvironmentSettings) -> EnvironmentSettings:
+        """The workspace's settings, with what holds for this machine alone."""
+        return asked
 
     async def connected(self) -> Agent:
         """The shared agent, made again when the connection was lost."""
@@ -101,11 +102,14 @@ class SupervisedTarget(Target[Config]):
 
     async def launch(self, ticket: Ticket, progress: Progress) -> Handle:
         agent = await self.connected()
-        recipe = environments.recipe(ticket.spec.environment, self.environment_settings)
+        settings = self.settings_there(ticket.environments)
+        recipe = environments.recipe(ticket.spec.environment, settings)
         tools_there = await self.tools(agent, recipe)
         asked = self.describe(ticket, recipe, {n: t.digest for n, t in tools_there.items()})
         for _ in range(LAUNCH_ROUNDS):
-            answer, _ = await agent.call("launch", handle=ticket.handle, ticket=asked)
+            answer, _ = await agent.call(
+                "launch", handle=ticket.handle, ticket=asked, secrets=ticket.secrets
+            )
             if answer["state"] != "need":
                 return ticket.handle
             if answer.get("snapshot") and ticket.spec.snapshot:
@@ -135,6 +139,8 @@ class SupervisedTarget(Target[Config]):
             "experiment": ticket.experiment,
             "argv": argv,
             "command": bool(spec.command),
+            "prepare_only": spec.prepare_only,
+            "eras": spec.environment.eras,
             "snapshot": spec.snapshot,
             "recipe": recipe.to_dict(digests),
             "variables": {**ticket.variables, **spec.environment.variables},
@@ -206,6 +212,23 @@ class SupervisedTarget(Target[Config]):
     async def forget(self, handle: Handle) -> None:
         agent = await self.connected()
         await agent.call("forget", handle=handle)
+
+    async def environments(self) -> list[BuiltEnvironment]:
+        agent = await self.connected()
+        answer, _ = await agent.call("environments")
+        return [BuiltEnvironment(**row) for row in answer["environments"]]
+
+    async def prune(
+        self, keys: Sequence[str] | None, older_than_s: float, *, dry_run: bool
+    ) -> list[BuiltEnvironment]:
+        agent = await self.connected()
+        answer, _ = await agent.call(
+            "prune",
+            keys=None if keys is None else list(keys),
+            older_than_s=older_than_s,
+            dry_run=dry_run,
+        )
+        return [BuiltEnvironment(**row) for row in answer["removed"]]
 
     async def aclose(self) -> None:
         if self.agent is not None:

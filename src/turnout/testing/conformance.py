@@ -27,6 +27,8 @@ from turnout.targets.base import Target, TargetResources, Ticket
 from turnout.testing.waiting import until
 
 DRIVER = "azureml-logs/70_driver_log.txt"
+BUILD_LOG = "azureml-logs/20_image_build_log.txt"
+ENVIRONMENT_LOCK = "azureml-logs/25_environment_lock.txt"
 WAIT_FOR_STOP = "import time\nprint('up', flush=True)\ntime.sleep(300)\n"
 IGNORE_STOP = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAIT_FOR_STOP
 COUNTER = itertools.count(1)
@@ -85,6 +87,11 @@ class Bench:
         }
         run = f"conformance_{next(COUNTER)}_{digest[:8]}"
         return Ticket(run, 1, "conformance", RunSpec(**wanted))
+
+    def prepares(self, environment: EnvironmentSpec) -> Ticket:
+        """A run that makes its environment ready and nothing more."""
+        spec = RunSpec(environment=environment, prepare_only=True)
+        return Ticket(f"conformance_{next(COUNTER)}_ahead", 1, "conformance", spec)
 
     async def launch(self, ticket: Ticket) -> str:
         return await self.target.launch(ticket, no_progress)
@@ -304,6 +311,32 @@ class TargetConformance(ABC):
         assert seen.exit is not None
         assert seen.exit.reason == "prepare"
         assert "/no/such/python" in seen.exit.message
+
+    async def test_an_environment_is_made_once_listed_and_pruned(self, bench: Bench) -> None:
+        """With the lock beside each run; one in use is never removed."""
+        empty = EnvironmentSpec()
+        ahead = await bench.launch(bench.prepares(empty))
+        seen = await bench.ended(ahead)
+        assert seen.exit is not None
+        assert (seen.exit.reason, seen.exit.code) == ("exited", 0), seen.exit.message
+        (built,) = await bench.target.environments()
+        assert (built.ready, built.in_use, built.kind) == (True, False, "pip")
+        script = "import sys\nprint(sys.prefix)\n" + WAIT_FOR_STOP
+        user = await bench.launch(bench.ticket(script, environment=empty))
+        await bench.wrote(user, b"up")
+        assert built.key.encode() in await bench.output(user)
+        assert json.loads(await bench.output(user, ENVIRONMENT_LOCK))["requirements"] == []
+        assert await bench.output(user, BUILD_LOG) == b""
+        assert [e.in_use for e in await bench.target.environments()] == [True]
+        assert await bench.target.prune(None, 0, dry_run=False) == []
+        await bench.target.stop(user, 0)
+        await bench.ended(user)
+
+        async def pruned() -> bool:
+            return [e.key for e in await bench.target.prune(None, 0, dry_run=False)] == [built.key]
+
+        await until(pruned, "the environment to be pruned")
+        assert await bench.target.environments() == []
 
     async def test_nothing_of_the_script_survives_it(self, bench: Bench) -> None:
         script = (

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from turnout.environments import registry, tools
+from turnout.environments import registry
 from turnout.environments.base import EnvironmentSettings, Recipe
 from turnout.environments.failures import explain
+from turnout.payload import prefixes, rundir
+from turnout.payload.logs import Log
+from turnout.payload.recipes import PrepareError
 from turnout.spec.environments import EnvironmentSpec
-
-Build = Callable[..., tuple[int, str]]
+from turnout.testing.building import Building
 
 
 @pytest.fixture
@@ -25,15 +24,7 @@ def wheels(tmp_path: Path) -> Path:
     """A folder with `greeting` 1.0 as a wheel and `broken` 1.0 as sources that do not build."""
     folder = tmp_path / "wheels"
     folder.mkdir()
-    with zipfile.ZipFile(folder / "greeting-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("greeting.py", "WORD = 'hello'\n")
-        info = "greeting-1.0.dist-info"
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
-        wheel.writestr(
-            f"{info}/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        wheel.writestr(f"{info}/RECORD", "greeting.py,,\n")
+    add_wheel(folder, "greeting", "1.0", "WORD = 'hello'\n")
     source = tmp_path / "broken-1.0"
     source.mkdir()
     (source / "pyproject.toml").write_text(
@@ -46,94 +37,118 @@ def wheels(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def build(tmp_path: Path, wheels: Path) -> Build:
-    libc = " ".join(platform.libc_ver()) if platform.libc_ver()[0] else "musl"
-    uv = await tools.tool("uv", platform.machine(), libc, tmp_path / "home")
-
-    def run(recipe: Recipe) -> tuple[int, str]:
-        """Do what a supervisor does with the recipe: (exit code, log)."""
-        prefix, files = tmp_path / "prefix", tmp_path / "files"
-        files.mkdir(exist_ok=True)
-        for name, text in recipe.files.items():
-            (files / name).write_text(text)
-        places = {"{prefix}": str(prefix), "{files}": str(files), "{uv}": str(uv.path)}
-        home = tmp_path / "person"
-        environ = {
+def building(tmp_path: Path, wheels: Path) -> Building:
+    home = tmp_path / "person"
+    return Building(
+        tmp_path / "host",
+        {
             **{"PATH": os.environ["PATH"], "HOME": str(home), "UV_CACHE_DIR": str(home / "uv")},
             **{"PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1", "UV_HTTP_RETRIES": "0"},
             **{"PIP_FIND_LINKS": str(wheels), "UV_PYTHON_DOWNLOADS": "never"},
-        }
-        log = ""
-        for step in recipe.steps:
-            argv = [replace_all(word, places) for word in step.argv]
-            done = subprocess.run(
-                argv,
-                env={**environ, **step.env},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                cwd=tmp_path,
-            )
-            log += done.stdout
-            if done.returncode:
-                return done.returncode, log
-        return 0, log
-
-    return run
-
-
-def replace_all(word: str, places: dict[str, str]) -> str:
-    for name, value in places.items():
-        word = word.replace(name, value)
-    return word
-
-
-def recipe(*pip: str, python: str | None = None) -> Recipe:
-    spec = EnvironmentSpec(pip=pip, python_version=python)
-    return registry.recipe(spec, EnvironmentSettings())
-
-
-def test_builds_from_the_sources_of_pip(build: Build, tmp_path: Path) -> None:
-    code, log = build(recipe("Greeting >= 1", "azureml-defaults"))
-    assert code == 0, log
-    done = subprocess.run(
-        [tmp_path / "prefix/bin/python", "-c", "import greeting; print(greeting.WORD)"],
-        capture_output=True,
-        check=True,
+        },
     )
-    assert done.stdout == b"hello\n"
-    assert list((tmp_path / "prefix").rglob("greeting.*.pyc"))
 
 
-def test_folder_with_a_project_changes_nothing(build: Build, tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text(
+def recipe(*pip: str, python: str | None = None, pins: str = "nearest") -> Recipe:
+    spec = EnvironmentSpec(pip=pip, python_version=python)
+    return registry.recipe(spec, EnvironmentSettings(pins=pins))
+
+
+def add_wheel(folder: Path, name: str, version: str, content: str) -> None:
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", content)
+        info = f"{name}-{version}.dist-info"
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n")
+
+
+async def failure(building: Building, made: Recipe) -> str:
+    """What a person reads of a build that fails."""
+    with pytest.raises(PrepareError) as caught:
+        await building.ensure(made)
+    return explain(str(caught.value)) or str(caught.value)
+
+
+async def test_builds_from_the_sources_of_pip(building: Building) -> None:
+    made = await building.ensure(recipe("Greeting >= 1", "azureml-defaults"))
+    python = made.argv_prefix[0]
+    code = "import greeting, os; print(greeting.WORD, os.path.exists(greeting.__cached__))"
+    assert building.execute([python, "-B", "-c", code], {}, Log(str(building.path))) == 0
+    assert building.log.endswith("hello True\n")
+    lock = rundir.read_json(made.lock)
+    assert lock["requirements"] == ["greeting==1.0"]
+    assert lock["python"]["version"].startswith("3.")
+    assert made.notes == []
+    assert "azureml-defaults: part of Turnout" in building.log
+
+
+async def test_requests_that_come_to_the_same_lock_share_an_environment(
+    building: Building,
+) -> None:
+    one = await building.ensure(recipe("greeting"))
+    two = await building.ensure(recipe("greeting==1.0"))
+    assert one.argv_prefix == two.argv_prefix
+    assert "An equal environment is there already" in building.log
+    assert len(prefixes.known(str(building.root))) == 1
+
+
+async def test_folder_with_a_project_changes_nothing(building: Building) -> None:
+    (building.root / "pyproject.toml").write_text(
         '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=4"\n'
     )
-    code, log = build(recipe("greeting"))
-    assert code == 0, log
+    await building.ensure(recipe("greeting"))
 
 
-def test_package_that_does_not_exist(build: Build) -> None:
-    code, log = build(recipe("greetings"))
-    assert code != 0
-    assert "'greetings'" in explain(log), log
+async def test_package_that_does_not_exist(building: Building) -> None:
+    assert "'greetings'" in await failure(building, recipe("greetings"))
 
 
-def test_version_that_does_not_exist(build: Build) -> None:
-    code, log = build(recipe("greeting==2.0"))
-    assert code != 0
-    assert "greeting==2.0" in explain(log), log
+async def test_version_that_does_not_exist(building: Building) -> None:
+    assert "greeting==2.0" in await failure(building, recipe("greeting==2.0"))
 
 
-def test_package_that_does_not_build(build: Build) -> None:
-    code, log = build(recipe("broken"))
-    assert code != 0
-    text = explain(log)
-    assert "broken" in text, log
-    assert "RuntimeError: needs libfoo" in text, log
+async def test_package_that_does_not_build(building: Building) -> None:
+    for line in ("broken", "broken==1.0"):
+        text = await failure(building, recipe(line))
+        assert "broken" in text
+        assert "RuntimeError: needs libfoo" in text
 
 
-def test_python_that_is_not_there(build: Build) -> None:
-    code, log = build(recipe("greeting", python="3.99"))
-    assert code != 0
-    assert explain(log).startswith("Python 3.99 is not on the target. It has 3."), log
+async def test_python_that_is_not_there(building: Building) -> None:
+    text = await failure(building, recipe("greeting", python="3.99"))
+    assert text.startswith("Python 3.99 is not on the target and could not be downloaded.")
+    assert "It has 3." in text
+
+
+async def test_an_impossible_pin_gives_way_to_the_nearest_newer(
+    building: Building, wheels: Path
+) -> None:
+    for version in ("1.5", "2.0"):
+        add_wheel(wheels, "greeting", version, "WORD = 'newer'\n")
+    made = await building.ensure(recipe("greeting==1.2"))
+    (note,) = made.notes
+    assert note.startswith("'greeting==1.2' cannot be had")
+    assert "greeting==1.5, the nearest newer" in note
+    # Whoever uses it later is told as well.
+    assert (await building.ensure(recipe("greeting==1.2"))).notes == [note]
+    assert "greeting==1.2" in await failure(building, recipe("greeting==1.2", pins="exact"))
+
+
+async def test_a_pin_without_a_wheel_that_does_not_build_gives_way(
+    building: Building, wheels: Path
+) -> None:
+    add_wheel(wheels, "broken", "1.1", "")
+    made = await building.ensure(recipe("broken==1.0"))
+    assert "broken==1.1, the nearest newer" in made.notes[0]
+
+
+async def test_an_old_python_gives_way_to_the_nearest_newer(building: Building) -> None:
+    made = await building.ensure(recipe("greeting", python="3.6.2"))
+    assert made.notes[0].startswith("Python 3.6.2 cannot be had here; Python 3.")
+    assert await failure(building, recipe("greeting", python="3.6.2", pins="exact"))

@@ -32,7 +32,8 @@ def test_launch_needs_the_snapshot_and_the_tools(agent: Driver, root: Path) -> N
         "key": "b" * 64,
         "label": "one",
         "tools": {"maker": digest},
-        "steps": [
+        "lock": [{"message": "Locking", "argv": ["sh", "-c", "echo one > {files}/lock"]}],
+        "build": [
             {"message": "Making", "argv": ["sh", "-c", "mkdir -p {prefix} && {maker} {prefix}/x"]}
         ],
         "activation": {"argv_prefix": ["python3"], "env": {"MADE": "{prefix}/x"}},

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from agent_driver import Driver, bundle, python_versions
+from agent_driver import Driver, bundle, python_versions, ticket
 
 H = "exp_1.1"
 
@@ -271,7 +271,7 @@ def test_time_limit(agent: Driver) -> None:
 def test_stop_while_the_environment_is_made(agent: Driver) -> None:
     made = {
         "key": "a" * 64,
-        "steps": [{"message": "Sleeping", "argv": ["sleep", "300"]}],
+        "lock": [{"message": "Sleeping", "argv": ["sleep", "300"]}],
         "activation": {},
     }
     launch(agent, "print(1)", recipe=made)
@@ -359,3 +359,68 @@ def test_full_disk_while_laying_out(
     end = agent.wait(H)["exit"]
     assert end["reason"] == "prepare"
     assert "disk is full" in end["message"]
+
+
+def slow_recipe(root: Path) -> dict[str, object]:
+    """Two steps that wait until the file `go` is there."""
+    wait = f"touch {root}/begun; while [ ! -e {root}/go ]; do sleep 0.01; done; "
+    return {
+        "key": "c" * 64,
+        "label": "slow",
+        "lock": [{"message": "Locking", "argv": ["sh", "-c", "echo slow > {files}/lock"]}],
+        "build": [
+            {"message": "Halving", "argv": ["sh", "-c", "mkdir -p {prefix}; touch {prefix}/half"]},
+            {"message": "Waiting", "argv": ["sh", "-c", wait + "touch {prefix}/whole"]},
+        ],
+        "activation": {"argv_prefix": ["sh", "-c", "ls {prefix}"]},
+    }
+
+
+def test_a_build_that_is_killed_leaves_nothing_in_use(agent: Driver, root: Path) -> None:
+    launch(agent, "", recipe=slow_recipe(root))
+    while not (root / "begun").exists():
+        agent.wait_event()
+    status = json.loads((root / "runs" / H / "status.json").read_text())
+    os.kill(status["pid"], signal.SIGKILL)
+    assert agent.wait(H)["state"] == "lost"
+    (row,) = agent.call("environments")[0]["environments"]
+    assert row["ready"] is False
+    (root / "go").touch()
+    agent.launch("exp_2.1", ["x"], command=False, recipe=slow_recipe(root), prepare_only=True)
+    assert agent.wait("exp_2.1")["exit"]["code"] == 0
+    (row,) = agent.call("environments")[0]["environments"]
+    assert row["ready"] is True
+    log = agent.log("exp_2.1", "environment")
+    assert b"Halving" in log
+    assert b"Waiting\n" in log
+
+
+def test_many_that_ask_at_once_build_once(agent: Driver, root: Path) -> None:
+    handles = [f"exp_{n}.1" for n in range(8)]
+    for handle in handles:
+        agent.launch(handle, ["x"], recipe=slow_recipe(root), prepare_only=True)
+    # Those who wait see it being made.
+    for handle in handles:
+        agent.wait_log(handle, b"Waiting\n", "environment")
+    (root / "go").touch()
+    for handle in handles:
+        assert agent.wait(handle)["exit"]["code"] == 0
+    logs = [agent.log(handle, "environment") for handle in handles]
+    assert sum(b"another run" not in log for log in logs) == 1
+
+
+def test_secrets_reach_the_build_and_no_file(agent: Driver, root: Path) -> None:
+    made = {
+        "key": "d" * 64,
+        "lock": [{"message": "L", "argv": ["sh", "-c", "echo ${#PASS} > {files}/lock"]}],
+        "build": [],
+        "activation": {"argv_prefix": ["sh", "-c", 'echo "<$PASS>"', "sh"]},
+    }
+    digest = agent.send_tree({"train.py": b""})
+    asked = ticket(H, ["train.py"], snapshot=digest, recipe=made)
+    agent.call("launch", handle=H, ticket=asked, secrets={"PASS": "open sesame"})
+    assert agent.wait(H)["exit"]["code"] == 0
+    assert agent.log(H) == b"<>\n"
+    assert agent.log(H, "azureml-logs/25_environment_lock.txt") == b"11\n"
+    for path in root.rglob("*"):
+        assert not path.is_file() or b"open sesame" not in path.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from turnout.environments import failures
 from turnout.environments.failures import explain
 
 NOT_FOUND = """\
@@ -137,3 +138,28 @@ def test_colours_do_not_hide_it() -> None:
 def test_unknown() -> None:
     assert explain("make: *** [all] Error 2") == ""
     assert explain("") == ""
+
+
+def test_says_where_it_was_written() -> None:
+    origins = {"idna==99": "env.yml, line 7", "numpy": "env.yml, line 5"}
+    text = failures.told(
+        "Resolving failed.\nBecause there is no version of idna==99 and you require", origins
+    )
+    first, second, *rest = text.splitlines()
+    assert first.startswith("There is no version of idna that fits 'idna==99'.")
+    assert second == "'idna==99' stands in env.yml, line 7."
+    assert rest[0] == "Resolving failed."
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "named"),
+    [
+        ("Scikit_Learn=0.20", "There is no scikit-learn here.", True),
+        ("conda-forge::numpy>=1", "numpy is not there", True),
+        ("numpy", "numpydoc is not there", False),
+        ("learn", "scikit-learn is not there", False),
+        ("git+https://example.org/x", "nothing", False),
+    ],
+)
+def test_finds_the_requirement_that_is_spoken_of(written: str, text: str, named: bool) -> None:
+    assert failures.is_named(written, text) is named

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from turnout.payload import recipes, rundir
+from turnout.payload import prefixes, recipes, rundir
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
 from turnout.payload.recipes import Builder, PrepareError
@@ -23,15 +25,18 @@ NO_SOLUTION = "\N{MULTIPLICATION SIGN} No solution found\n  because numpy<0"
 
 
 def make_recipe(*steps: str, **more: Any) -> dict[str, Any]:
+    """A recipe whose first step stands for the lock; `act` of the run decides what it leaves."""
+    made = [
+        {"message": f"Step {s}", "argv": [s, "{uv}", "{prefix}"], "env": {"A": "{files}"}}
+        for s in steps
+    ]
     return {
         "key": KEY,
         "label": "two packages",
         "tools": {"uv": "d" * 64},
         "files": {"requirements.txt": "numpy\n"},
-        "steps": [
-            {"message": f"Step {s}", "argv": [s, "{uv}", "{prefix}"], "env": {"A": "{files}"}}
-            for s in steps
-        ],
+        "lock": made[:1],
+        "build": made[1:],
         "activation": {
             "argv_prefix": ["{prefix}/bin/python"],
             "env": {"VIRTUAL_ENV": "{prefix}"},
@@ -50,12 +55,18 @@ class Run:
         self.executed: list[tuple[list[str], dict[str, str]]] = []
         self.said: list[str] = []
         self.requirements = ""
+        self.locks = "numpy 2"
         self.act = act
-        self.builder = Builder(str(root), self.log, self.execute, time.sleep, self.said.append)
+        self.builder = Builder(
+            str(root), {"{python}": "py"}, self.log, self.execute, time.sleep, self.said.append
+        )
 
     def execute(self, argv: list[str], env: dict[str, str], log: Log) -> int:
         self.executed.append((argv, env))
-        self.requirements = (Path(env["A"]) / "requirements.txt").read_text()
+        if "A" in env:
+            files = Path(env["A"])
+            self.requirements = (files / "requirements.txt").read_text()
+            (files / "lock").write_text(self.locks)
         return self.act(log)
 
     def ensure(self, recipe: dict[str, Any]) -> recipes.Activation:
@@ -68,28 +79,98 @@ class Run:
         return self.path.read_text() if self.path.exists() else ""
 
 
+def prefix_of(root: Path, lock: str = "numpy 2") -> Path:
+    return root / "environments" / hashlib.sha256(lock.encode()).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def let_go() -> Iterator[None]:
+    """What a process holds it holds to its end; here the process goes on."""
+    yield
+    prefixes.let_go()
+
+
 def test_a_recipe_is_carried_out_once(tmp_path: Path) -> None:
-    prefix = str(tmp_path / "environments" / KEY)
+    prefix = str(prefix_of(tmp_path))
+    uv = str(tmp_path / "tools" / ("d" * 64) / "uv")
     first = Run(tmp_path, "first")
-    activation = first.ensure(make_recipe("venv", "install"))
-    assert [argv for argv, _ in first.executed] == [
-        [step, str(tmp_path / "tools" / ("d" * 64) / "uv"), prefix] for step in ("venv", "install")
-    ]
+    activation = first.ensure(make_recipe("resolve", "install"))
+    assert [argv for argv, _ in first.executed] == [["resolve", uv, ""], ["install", uv, prefix]]
     assert first.requirements == "numpy\n"
     assert activation.argv_prefix == [prefix + "/bin/python"]
     assert activation.env == {"VIRTUAL_ENV": prefix}
     assert activation.path == [prefix + "/bin"]
-    assert first.said == ["Step venv", "Step install"]
+    assert Path(activation.lock).read_text() == "numpy 2"
+    assert first.said == ["Step resolve", "Step install"]
     assert "Step install" in first.text()
     ready = Path(prefix) / "ready"
     os.utime(ready, (1, 1))
     second = Run(tmp_path, "second")
-    assert second.ensure(make_recipe("venv")).argv_prefix == activation.argv_prefix
+    assert second.ensure(make_recipe("resolve")).argv_prefix == activation.argv_prefix
     assert (second.executed, second.said, second.text()) == ([], [], "")
     assert ready.stat().st_mtime > 1
-    (row,) = recipes.known(str(tmp_path))
-    assert (row["key"], row["label"], row["ready"]) == (KEY, "two packages", True)
+    (row,) = prefixes.known(str(tmp_path))
+    assert (row["label"], row["ready"], row["in_use"]) == ("two packages", True, True)
     assert row["used_at"] == ready.stat().st_mtime
+
+
+def test_other_requests_with_an_equal_lock_share_the_environment(tmp_path: Path) -> None:
+    one = Run(tmp_path, "one").ensure(make_recipe("lock", "build"))
+    other = Run(tmp_path, "other")
+    two = other.ensure(make_recipe("lock", "build", key="e" * 64))
+    assert two.argv_prefix == one.argv_prefix
+    assert [argv[0] for argv, _ in other.executed] == ["lock"]
+    third = Run(tmp_path, "third")
+    third.locks = "numpy 3"
+    assert third.ensure(make_recipe("lock", "build", key="f" * 64)).argv_prefix != one.argv_prefix
+
+
+def tell(word: dict[str, str]) -> bytes:
+    return b"\x1e" + json.dumps(word).encode() + b"\n"
+
+
+def test_what_build_programs_say(tmp_path: Path) -> None:
+    def act(log: Log) -> int:
+        data = b"plain\n" + tell({"status": "Downloading 1 of 2"}) + tell({"note": "other"})
+        data += b"no newline \x1e in the middle\n" + tell({"note": "other"}) + b"\x1enonsense\n"
+        for at in range(0, len(data), 3):
+            log.write(data[at : at + 3])
+        return 0
+
+    run = Run(tmp_path, "run", act)
+    found = run.ensure(make_recipe("lock"))
+    assert run.said == ["Step lock", "Downloading 1 of 2"]
+    assert found.notes == ["other"]
+    assert "plain\nno newline \x1e in the middle\n" in run.text()
+    assert "other" not in run.text()
+    assert Run(tmp_path, "next").ensure(make_recipe()).notes == ["other"]
+
+
+def test_an_explanation_stands_for_the_log(tmp_path: Path) -> None:
+    def act(log: Log) -> int:
+        log.write(b"a lot of words\n" + tell({"error": "There is no package 'x'."}))
+        return 1
+
+    with pytest.raises(PrepareError) as caught:
+        Run(tmp_path, "run", act).ensure(make_recipe("lock"))
+    assert str(caught.value) == "There is no package 'x'."
+
+
+def test_what_was_damaged_is_made_again(tmp_path: Path) -> None:
+    made = make_recipe("lock", "build", verify=["look", "{prefix}"])
+    Run(tmp_path, "one").ensure(made)
+    fine = Run(tmp_path, "two")
+    fine.ensure(made)
+    assert [argv for argv, _ in fine.executed] == [["look", str(prefix_of(tmp_path))]]
+    results = iter([1, 0, 0])
+    damaged = Run(tmp_path, "three", lambda log: next(results))
+    damaged.ensure(made)
+    assert [argv[0] for argv, _ in damaged.executed] == ["look", "lock", "build"]
+
+
+def test_no_lock_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(PrepareError, match="left no lock"):
+        Run(tmp_path, "a").ensure(make_recipe())
 
 
 def test_nothing_to_build(tmp_path: Path) -> None:
@@ -129,7 +210,7 @@ def test_a_step_killed_by_a_signal_and_one_that_cannot_start(tmp_path: Path) -> 
 
 
 def test_a_folder_without_ready_is_built_anew(tmp_path: Path) -> None:
-    prefix = tmp_path / "environments" / KEY
+    prefix = prefix_of(tmp_path)
     prefix.mkdir(parents=True)
     (prefix / "half").write_text("x")
     Run(tmp_path, "a").ensure(make_recipe("s"))
@@ -176,8 +257,8 @@ def test_those_who_wait_see_the_log_and_share_the_outcome(tmp_path: Path, fails:
 
 
 def test_one_who_waited_for_a_builder_that_was_killed_builds(tmp_path: Path) -> None:
-    (tmp_path / "environments").mkdir()
-    lock = os.open(tmp_path / "environments" / (KEY + ".lock"), os.O_RDWR | os.O_CREAT)
+    (tmp_path / "requests").mkdir()
+    lock = os.open(tmp_path / "requests" / (KEY + ".lock"), os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
     run = Run(tmp_path, "a")
     run.builder.pause = lambda seconds: os.close(lock)
@@ -186,12 +267,12 @@ def test_one_who_waited_for_a_builder_that_was_killed_builds(tmp_path: Path) -> 
 
 
 def test_an_earlier_failure_is_not_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "environments").mkdir()
+    (tmp_path / "requests").mkdir()
     rundir.write_json(
-        str(tmp_path / "environments" / (KEY + ".failed")),
+        str(tmp_path / "requests" / (KEY + ".failed")),
         {"at": time.time() - 1, "message": "old"},
     )
-    lock = os.open(tmp_path / "environments" / (KEY + ".lock"), os.O_RDWR | os.O_CREAT)
+    lock = os.open(tmp_path / "requests" / (KEY + ".lock"), os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
     run = Run(tmp_path, "a")
     run.builder.pause = lambda seconds: os.close(lock)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -251,7 +251,7 @@ class RunLoops:
             await self.forget(row, seen)
             return
         decision = lifecycle.decide(facts(row, stop_sent=run in self.stopped), seen)
-        decision = explained(decision)
+        decision = explained(decision, row.spec)
         target = await self.pool.get(row.target)
         if decision.act is Act.STOP:
             spec = spec_of(row)
@@ -291,14 +291,12 @@ class RunLoops:
             await self.say(run, message)
 
 
-def explained(decision: Decision) -> Decision:
-    """Which package failed and why goes before what the build printed."""
+def explained(decision: Decision, spec: Mapping[str, Any]) -> Decision:
+    """Which package failed, why and where it was written goes before what the build printed."""
     if decision.error is None or decision.error.code != "prepare_failed":
         return decision
-    why = failures.explain(decision.error.message)
-    if not why:
-        return decision
-    error = dataclasses.replace(decision.error, message=f"{why}\n{decision.error.message}")
+    text = failures.told(decision.error.message, spec.get("environment", {}).get("origins") or {})
+    error = dataclasses.replace(decision.error, message=text)
     return dataclasses.replace(decision, error=error)
 
 

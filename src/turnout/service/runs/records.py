@@ -94,6 +94,8 @@ def apply(session: Session, row: RunRow, record: dict[str, Any]) -> RunRow | Non
     elif kind == "properties":
         # The script refused changes already; here the first value stands.
         row.properties = {**(record.get("add") or {}), **row.properties}
+    elif kind == "warning":
+        warn(row, str(record["text"]))
     elif kind == "display_name":
         row.display_name = str(record["value"])
     elif kind == "state":

@@ -32,6 +32,16 @@ class TargetBody(BaseModel):
     description: str = ""
 
 
+class PruneBody(BaseModel):
+    """Which environments to remove: by the beginnings of their keys, else by their last use."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: list[str] | None = None
+    older_than_s: float = Field(default=0.0, ge=0)
+    dry_run: bool = False
+
+
 @router.post("/host-key")
 async def host_key(body: IdentityBody, service: Service) -> View:
     seen = await logic.identity(service.pool, body.kind, body.config)
@@ -61,3 +71,16 @@ async def check(name: str, service: Service) -> View:
 @router.delete("/{name}", status_code=204)
 async def detach(name: str, service: Service) -> None:
     await logic.detach(service.db, service.pool, name)
+
+
+@router.get("/{name}/environments")
+async def environments(name: str, service: Service) -> View:
+    target = await service.pool.get(name)
+    return {"environments": [asdict(found) for found in await target.environments()]}
+
+
+@router.post("/{name}/environments/prune")
+async def prune(name: str, body: PruneBody, service: Service) -> View:
+    target = await service.pool.get(name)
+    removed = await target.prune(body.keys, body.older_than_s, dry_run=body.dry_run)
+    return {"removed": [asdict(row) for row in removed], "freed": sum(r.size for r in removed)}

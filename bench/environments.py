@@ -1,0 +1,91 @@
+"""Environments: made anew with everything cached, and known ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.timing import Row, Times, Unavailable, command, repeat, take
+
+PACKAGES = ("scikit-learn", "pandas", "matplotlib")
+NEW = "New environment: scikit-learn, pandas and matplotlib, caches warm"
+
+
+def client() -> Any:
+    from turnout.client.embedded import default_client
+
+    return default_client()
+
+
+def prepare(environment: dict[str, Any], target: str = "local") -> dict[str, Any]:
+    """Make an environment ready on a target; the run that did it."""
+    from turnout.client import watching
+
+    asked = {
+        "key": os.urandom(16).hex(),
+        "experiment": "environments",
+        "spec": {"environment": environment, "target": target, "prepare_only": True},
+    }
+    run = client().post("/v1/runs", asked)
+    end = watching.wait(client(), run["id"])
+    if end["state"] != "completed":
+        raise Unavailable(str(end["error"]))
+    return end
+
+
+def forget(target: str = "local") -> None:
+    """Remove every environment, so that the next one is new; a run that ends lets go of its own
+    a moment later."""
+    while client().get(f"/v1/targets/{target}/environments")["environments"]:
+        client().post(f"/v1/targets/{target}/environments/prune", {})
+
+
+def made_anew(environment: dict[str, Any], runs: int) -> Times:
+    def once() -> tuple[None, float]:
+        forget()
+        return None, take(lambda: prepare(environment))
+
+    return repeat(once, runs)
+
+
+def by_hand(folder: Path, steps: Callable[[Path], list[list[str]]], runs: int) -> Times:
+    def once() -> tuple[None, float]:
+        shutil.rmtree(folder, ignore_errors=True)
+        calls = [command(argv) for argv in steps(folder)]
+        return None, take(lambda: [call() for call in calls])
+
+    return repeat(once, runs)
+
+
+def new(root: Path, runs: int, *, quick: bool) -> list[Row]:
+    """A list of packages that was not seen before; every wheel is in the cache."""
+    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+
+    def with_uv(folder: Path) -> list[list[str]]:
+        python = str(folder / "bin" / "python")
+        return [
+            [uv, "venv", "-q", "-p", sys.executable, str(folder)],
+            [uv, "pip", "install", "-q", "-p", python, *PACKAGES],
+        ]
+
+    def with_pip(folder: Path) -> list[list[str]]:
+        return [
+            [sys.executable, "-m", "venv", str(folder)],
+            [str(folder / "bin" / "pip"), "install", "-q", *PACKAGES],
+        ]
+
+    wanted = {"pip": list(PACKAGES)}
+    first = take(lambda: prepare(wanted))
+    rows = [
+        Row(NEW, "turnout", made_anew(wanted, runs), note="with bytecode, compiled once a host"),
+        Row(NEW, "turnout, the first time", Times(done=[first]), note="compiles bytecode; n=1"),
+        Row(NEW, "uv by hand", by_hand(root / "uv", with_uv, runs), note="no bytecode"),
+    ]
+    if not quick:
+        pip = by_hand(root / "pip", with_pip, 1)
+        rows.append(Row(NEW, "venv and pip by hand", pip, note="n=1"))
+    return rows

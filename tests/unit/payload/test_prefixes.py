@@ -1,0 +1,100 @@
+"""Environments of a host: what is in use stays, what is pruned is gone at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from turnout.payload import prefixes, rundir
+
+
+@pytest.fixture(autouse=True)
+def let_go() -> Iterator[None]:
+    yield
+    prefixes.let_go()
+
+
+def now(work: Callable[[], None]) -> None:
+    work()
+
+
+def make(root: Path, name: str, *, unused_s: float = 0.0) -> str:
+    """An environment with one request that leads to it."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    prefix = Path(prefixes.folder_of(str(root), digest))
+    prefix.mkdir(parents=True)
+    (prefix / "big").write_bytes(b"x" * 1000)
+    (prefix / prefixes.LOCK).write_text('{"kind": "pip"}')
+    prefixes.finish(str(prefix), name)
+    at = time.time() - unused_s
+    os.utime(prefix / "ready", (at, at))
+    rundir.make_folder(str(root / rundir.REQUESTS))
+    rundir.write_json(str(root / rundir.REQUESTS / f"{name}.json"), {"environment": digest})
+    return digest
+
+
+def prune(
+    root: Path, *, keys: list[str] | None = None, older: float = 0, dry: bool = False
+) -> list[str]:
+    return [row["label"] for row in prefixes.prune(str(root), keys, older, dry, now)]
+
+
+def test_listed_with_size_kind_and_last_use(tmp_path: Path) -> None:
+    make(tmp_path, "old", unused_s=100)
+    make(tmp_path, "new")
+    new, old = prefixes.known(str(tmp_path))
+    assert (new["label"], old["label"]) == ("new", "old")
+    assert old["kind"] == "pip"
+    assert old["size"] >= 1000
+    assert not old["in_use"]
+
+
+def test_unused_ones_are_pruned_with_their_requests(tmp_path: Path) -> None:
+    old, new = make(tmp_path, "old", unused_s=100), make(tmp_path, "new")
+    assert prune(tmp_path, older=50, dry=True) == ["old"]
+    assert prefixes.is_ready(str(tmp_path), old)
+    assert prune(tmp_path, older=50) == ["old"]
+    assert not Path(prefixes.folder_of(str(tmp_path), old)).exists()
+    assert prefixes.is_ready(str(tmp_path), new)
+    assert [p.name for p in (tmp_path / "requests").glob("*.json")] == ["new.json"]
+    assert list((tmp_path / "trash").iterdir()) == []
+
+
+def test_what_is_in_use_stays(tmp_path: Path) -> None:
+    held = make(tmp_path, "held", unused_s=100)
+    assert prefixes.hold(str(tmp_path), held)
+    assert prefixes.describe(str(tmp_path), held)["in_use"]
+    assert prune(tmp_path) == []
+    assert prune(tmp_path, keys=[held]) == []
+    assert prefixes.is_ready(str(tmp_path), held)
+
+
+def test_what_is_being_made_stays_and_a_half_made_one_goes(tmp_path: Path) -> None:
+    import fcntl
+
+    digest = "a" * 64
+    prefix = Path(prefixes.folder_of(str(tmp_path), digest))
+    prefix.mkdir(parents=True)
+    lock = os.open(f"{prefix}.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert prune(tmp_path) == []
+    os.close(lock)
+    assert prune(tmp_path) == [""]
+    assert not prefix.exists()
+
+
+def test_by_the_beginning_of_its_key(tmp_path: Path) -> None:
+    one, _ = make(tmp_path, "one"), make(tmp_path, "two")
+    assert prune(tmp_path, keys=[one[:3]]) == []
+    assert prune(tmp_path, keys=[one[:8]]) == ["one"]
+
+
+def test_nothing_is_held_that_is_not_there(tmp_path: Path) -> None:
+    assert prefixes.hold(str(tmp_path), "b" * 64) is None
+    with pytest.raises(ValueError, match="cannot name"):
+        prefixes.folder_of(str(tmp_path), "../x")
