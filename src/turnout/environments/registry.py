@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from turnout.environments.base import EnvironmentKind, EnvironmentSettings, Recipe
+from turnout.environments.docker import ContainerEnvironment
 from turnout.environments.user_managed import UserManaged
 from turnout.environments.uv import UvEnvironment
 from turnout.spec.environments import EnvironmentSpec
 
-KINDS: dict[str, EnvironmentKind] = {"user_managed": UserManaged(), "uv": UvEnvironment()}
+KINDS: dict[str, EnvironmentKind] = {
+    "user_managed": UserManaged(),
+    "uv": UvEnvironment(),
+    "container": ContainerEnvironment(),
+}
 
 
 def kind_of(spec: EnvironmentSpec) -> EnvironmentKind:
+    if spec.container is not None:
+        return KINDS["container"]
     return KINDS["user_managed" if spec.user_managed else "uv"]
 
 

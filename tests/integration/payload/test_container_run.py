@@ -62,30 +62,28 @@ class Boxed:
         self.payload = payload
         self.engine = engine
         self.about = folder / "container.json"
-        self.names = ["PYTHONPATH", "PYTHONUNBUFFERED", "TURNOUT_RUN_FOLDER", "TURNOUT_RUN_ID"]
-        self.names += ["TURNOUT_EXPERIMENT"]
         self.digest = ""
 
     def launch(self, handle: str, script: str, *args: str, **more: Any) -> None:
-        self.write_about(more.pop("about", {}), more.pop("facts", {}))
+        self.write_about(more.pop("facts", {}), more.pop("image", IMAGE))
+        limits = json.dumps({"network": "host", **more.pop("about", {})})
         variables = {"DOCKER_HOST": self.engine.host, **more.pop("variables", {})}
-        names = [*self.names, *(n for n in variables if n != "DOCKER_HOST")]
-        variables["TURNOUT_INSIDE"] = json.dumps(names)
         main = self.payload / "turnout" / "payload" / "builds" / "__main__.py"
         launcher = [sys.executable, "-S", "-E", str(main), "container", "run", str(self.about)]
-        recipe = {"key": None, "activation": {"argv_prefix": [*launcher, "--", "python3"]}}
+        launcher += [limits, "--"]
+        activation = {"launcher": launcher, "argv_prefix": ["python3"], "env": variables}
+        recipe = {"key": None, "activation": activation}
         self.digest = self.agent.send_tree({"train.py": script.encode()})
         self.agent.launch(
             handle,
             ["train.py", *args],
-            **{"snapshot": self.digest, "recipe": recipe, "variables": variables, **more},
+            **{"snapshot": self.digest, "recipe": recipe, **more},
         )
 
-    def write_about(self, about: dict[str, Any], facts: dict[str, Any]) -> None:
+    def write_about(self, facts: dict[str, Any], image: str) -> None:
         known = {"kind": "docker", "rootless": False, "remapped": False, "bridge": False}
         known = {**known, "gpus": False, "live_restore": "--live-restore" in self.engine.options}
-        found = {"image": IMAGE, "engine": {**known, **facts}, "network": "host", **about}
-        self.about.write_text(json.dumps(found))
+        self.about.write_text(json.dumps({"image": image, "engine": {**known, **facts}}))
 
     def run(self, handle: str, script: str, *args: str, **more: Any) -> dict[str, Any]:
         self.launch(handle, script, *args, **more)
@@ -368,7 +366,7 @@ def test_engine_is_not_there(boxed: Boxed) -> None:
 
 
 def test_image_is_not_there(boxed: Boxed) -> None:
-    end = boxed.run("r.1", "print('ran')", about={"image": "turnout/env:none"})
+    end = boxed.run("r.1", "print('ran')", image="turnout/env:none")
     assert end["code"] == 125
     assert "The image is not there any more" in end["message"]
 
@@ -382,7 +380,7 @@ def test_image_without_a_shell(boxed: Boxed, tmp_path: Path) -> None:
         archive.addfile(tarfile.TarInfo("hello"))
     (tmp_path / "empty.tar").write_bytes(data.getvalue())
     boxed.engine.import_image(tmp_path / "empty.tar", "empty:1")
-    end = boxed.run("r.1", "print('ran')", about={"image": "empty:1"})
+    end = boxed.run("r.1", "print('ran')", image="empty:1")
     assert end["code"] == 125
     assert "has no shell" in end["message"], end
     until(lambda: boxed.is_removed("r.1"), "the container is removed")
@@ -457,12 +455,12 @@ def test_arguments_that_would_make_it_unstoppable(boxed: Boxed, argument: str) -
 def test_variables_go_in_by_name_only(boxed: Boxed) -> None:
     script = (
         "import os\n"
-        "print(os.environ['SECRET'], os.environ.get('DOCKER_HOST'))\n"
+        "print(os.environ['SECRET'], os.environ.get('OTHER'))\n"
         "print(os.environ['PATH'] == os.environ.get('OUTER'))\n"
         "print('ready', flush=True)\n"
         "while not os.path.exists('go'): pass\n"
     )
-    variables = {"SECRET": "s3cr3t \n'\"$x", "OUTER": os.environ["PATH"] + ":/outer"}
+    variables = {"SECRET": "s3cr3t \n'\"$x", "OUTER": os.environ["PATH"]}
     boxed.launch("r.1", script, variables=variables)
     log = boxed.agent.wait_log("r.1", b"ready")
     lines = b"".join(p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if is_alive(p))

@@ -4,8 +4,8 @@ The engine only starts it. Output, end and stopping go through three named pipes
 into the container, so an engine that hangs, dies or restarts loses nothing:
 
 `out`   what the command prints.
-`code`  "began" once the container lives, "ended CODE KILLS" when the command ended (KILLS: how many
-        of its processes the kernel killed for memory). Its end is the container's end.
+`code`  "began" once the container lives, "ended CODE KILLS" when the command ended (KILLS: how
+        many of its processes were killed for memory). Its end is the container's end.
 `life`  held open by us: first the command's private variables, a line each, then an empty line;
         later a line asks everything in the container to end. When it closes, because we ended or
         were killed, the container kills itself.
@@ -85,12 +85,16 @@ class End:
 class Box:
     """A container to be started with `options` of `run`. The name is ours: what has it goes."""
 
-    def __init__(self, engine: Engine, name: str, folder: str, keep: bool = False) -> None:
-        """`folder` is where its pipes are made, for it alone. `keep`: it is there after its end."""
+    def __init__(self, engine: Engine, name: str, folder: str, build: str = "") -> None:
+        """`folder` is where its pipes are made, for it alone. A `build` sees them at that place
+        and is there after its end; a run sees `folder` by itself.
+        """
         self.engine = engine
         self.name = name
         self.folder = folder
-        self.keep = keep
+        self.build = build
+        #: Whether the image's own entry point is to be left out: there may be none.
+        self.entrypoint = True
         #: Whether `stop` came before the command was started, which then never is.
         self.dropped = False
         self.began = False
@@ -117,7 +121,7 @@ class Box:
             finally:
                 self.close_pipes()
             if said is None:
-                if not self.keep and not self.removes_itself():
+                if not self.build and not self.removes_itself():
                     self.remove()
                 return self.end()
             # What could not be started; or an earlier try of the same run, or of the same build.
@@ -127,16 +131,23 @@ class Box:
         raise AssertionError("unreachable")
 
     def command(self, options: list[str], image: str, argv: list[str]) -> list[str]:
-        ours = ["run", "--detach", "--name", self.name, "--label", LABEL, "--pull", "never"]
-        ours += ["--log-driver", "none", "--init=false", "--entrypoint", "/bin/sh"]
-        ours += [*bind(self.folder), *(["--rm"] if self.removes_itself() else [])]
-        first = ["-c", FIRST, "turnout", os.path.realpath(self.folder), *argv]
+        label = "%s=%s" % (LABEL, "build" if self.build else "run")
+        ours = ["run", "--detach", "--name", self.name, "--label", label, "--pull", "never"]
+        ours += ["--log-driver", "none", "--init=false"]
+        if self.entrypoint:
+            ours += ["--entrypoint", "/bin/sh"]
+        if self.removes_itself():
+            ours.append("--rm")
+        if self.build:
+            ours += bind(self.folder, self.build)
+        place = self.build or os.path.realpath(self.folder)
+        first = [*([] if self.entrypoint else ["/bin/sh"]), "-c", FIRST, "turnout", place, *argv]
         return self.engine.argv(*ours, *options, image, *first)
 
     def removes_itself(self) -> bool:
         """Never where containers outlive their engine: with --rm Docker ends them all the same
         (seen with 20.10)."""
-        return not self.keep and (self.engine.kind != "docker" or not self.engine.live_restore)
+        return not self.build and (self.engine.kind != "docker" or not self.engine.live_restore)
 
     def remove(self) -> None:
         """Take the container away, whatever it does; where the engine hangs it stays."""
@@ -183,52 +194,34 @@ class Box:
     # -- following -----------------------------------------------------------------------------
 
     def follow(self, argv: list[str], take: Callable[[bytes], None]) -> str | None:
-        """Start it and follow it to its end; what the client said when it could not be started."""
-        try:
-            # A session of its own: a signal to our group is for the command, not for the client.
-            client = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as e:
-            raise BuildError("%s cannot be started: %s." % (argv[0], e.strerror)) from e
-        assert client.stdout is not None
-        fd = client.stdout.fileno()
+        """Start it, follow it to its end; what the client said when it could not be started."""
+        client = Client(argv)
         poll = select.poll()
-        for number in (fd, self.fds["out"], self.fds["code"]):
-            poll.register(number, select.POLLIN)
-        said = b""
-        started = False
-        gone_at: float | None = None
-        while "out" in self.fds:
-            ready = {number for number, _ in poll.poll(SILENT_S * 1000)}
-            if fd in ready:
-                more = os.read(fd, READ)
-                said += more
-                if not more:
-                    poll.unregister(fd)
-                    started = client.wait() == 0
-                    if not self.began and (not started or self.dropped):
-                        return None if self.dropped else said.decode("utf-8", "replace")
-            for name, heard in (("out", take), ("code", self.hear)):
-                number = self.fds.get(name, -1)
-                if number in ready and not copy(number, heard):
-                    poll.unregister(number)
-                    self.close(name)
-            if not ready and started and not self.began and not self.is_there():
-                break
-            if "code" not in self.fds:
-                gone_at = gone_at or time.monotonic()
-                if time.monotonic() > gone_at + DRAIN_S:
+        for fd in (client.fd, self.fds["out"], self.fds["code"]):
+            poll.register(fd, select.POLLIN)
+        gone_at = 0.0
+        try:
+            while "out" in self.fds:
+                ready = [fd for fd, _ in poll.poll(SILENT_S * 1000)]
+                if client.fd in ready and not client.read():
+                    poll.unregister(client.fd)
+                    if not self.began and self.dropped:
+                        return None
+                    if not self.began and client.code:
+                        return client.said()
+                for name, heard in (("out", take), ("code", self.hear)):
+                    fd = self.fds.get(name, -1)
+                    if fd in ready and not copy(fd, heard):
+                        poll.unregister(fd)
+                        self.close(name)
+                if "code" not in self.fds:
+                    gone_at = gone_at or time.monotonic()
+                    if time.monotonic() > gone_at + DRAIN_S:
+                        break
+                elif not (ready or self.began or client.code is None or self.is_there()):
                     break
-        if client.poll() is None:
-            # The container came and went, and the engine has not answered yet: it need not.
-            client.kill()
-            client.wait()
-        client.stdout.close()
+        finally:
+            client.close()
         return None
 
     def hear(self, data: bytes) -> None:
@@ -252,6 +245,47 @@ class Box:
         return End(None, 0)
 
 
+class Client:
+    """The engine's client while it starts a container."""
+
+    def __init__(self, argv: list[str]) -> None:
+        try:
+            # A session of its own: a signal to our group is for the command, not for the client.
+            self.process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as e:
+            raise BuildError("%s cannot be started: %s." % (argv[0], e.strerror)) from e
+        assert self.process.stdout is not None
+        self.stdout = self.process.stdout
+        self.fd = self.stdout.fileno()
+        self.data = b""
+        #: Its exit code; None while it runs.
+        self.code: int | None = None
+
+    def read(self) -> bool:
+        """Take what it says; False once it has ended."""
+        more = os.read(self.fd, READ)
+        self.data += more
+        if not more:
+            self.code = self.process.wait()
+        return bool(more)
+
+    def said(self) -> str:
+        return self.data.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """The container came and went; an engine that has not answered yet need not any more."""
+        if self.code is None:
+            self.process.kill()
+            self.process.wait()
+        self.stdout.close()
+
+
 def copy(fd: int, take: Callable[[bytes], None]) -> bool:
     """Pass on what is there; False at the end."""
     try:
@@ -264,7 +298,7 @@ def copy(fd: int, take: Callable[[bytes], None]) -> bool:
 
 
 def bind(source: str, target: str = "", read_only: bool = False) -> list[str]:
-    """Options that show the folder or file `source` in a container, by default at its own place."""
+    """Options that show the folder or file `source` in a container, at its own place if need be."""
     real = os.path.realpath(source)
     for text in (real, target):
         if "," in text or '"' in text:

@@ -1,7 +1,11 @@
-"""`container run CONTAINER.json -- COMMAND…`: the runner, a run's child that stands for a container.
+"""The runner: a run's child that stands for its container.
 
-What the supervisor sees of it is what it would see of the command itself: its output, its exit code
-or signal, and an end when it is told to end. Contract: docs/design/run-folder.md, "Containers".
+`container run PREFIX/container.json LIMITS -- COMMAND…`, `container check PREFIX/container.json`.
+
+What the supervisor sees of it is what it would see of the command itself: its output, its exit
+code or signal, and an end when it is told to end. `container.json`: {"image": what to run,
+"engine": facts}; LIMITS is a JSON mapping with `memory`, `cpus`, `shm_size`, `network`, `gpus` and
+`arguments`, each of which may be missing.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import signal
 import sys
 import time
 
-from turnout.payload import rundir
+from turnout.payload import hostfacts, rundir
 from turnout.payload.builds import boxes
 from turnout.payload.builds.boxes import Box, bind
 from turnout.payload.builds.engine import Engine, find_client
@@ -35,17 +39,28 @@ RETURN_S = 10.0
 
 
 def main(argv: list[str]) -> int:
-    if argv[:1] != ["run"] or argv[2:3] != ["--"] or not argv[3:]:
-        raise BuildError("usage: container run CONTAINER.json -- COMMAND…")
+    if argv[0] == "check":
+        return check(argv[1])
+    if argv[0] != "run" or argv[3] != "--":
+        raise BuildError("usage: container run CONTAINER.json LIMITS -- COMMAND…")
     folder = os.environ[rundir.RUN_FOLDER_VARIABLE]
     try:
         about = rundir.read_json(argv[1])
         if about is None:
             raise BuildError("%s is missing or damaged. Submit again." % argv[1])
-        return carry_out(folder, about, argv[3:])
+        return carry_out(folder, {**json.loads(argv[2]), **about}, argv[4:])
     except BuildError as e:
         say(folder, "The container could not be started. %s" % e)
         return NOT_STARTED
+
+
+def check(path: str) -> int:
+    """0 when the image is there."""
+    about = rundir.read_json(path)
+    if about is None:
+        return 1
+    client = find_client()
+    os.execv(client, [client, "image", "inspect", "--format", "{{.Id}}", about["image"]])
 
 
 def carry_out(folder: str, about: dict[str, Any], argv: list[str]) -> int:
@@ -115,14 +130,14 @@ def variables(engine: Engine, folder: str) -> list[str]:
     names = json.loads(given) if given else [n for n in os.environ if n.startswith(ALWAYS)]
     found = [*user(engine)]
     if os.getuid() and not engine.rootless:
-        # The image knows no home for this user.
+        # The image knows neither this user nor a home of theirs. By value: the client needs ours.
         home = rundir.make_folder(os.path.join(folder, "container", "home"))
-        os.environ["HOME"] = home
-        os.environ.setdefault("USER", str(os.getuid()))
-        os.environ.setdefault("LOGNAME", os.environ["USER"])
-        names = [*names, "HOME", "USER", "LOGNAME"]
-    for name in dict.fromkeys(names):
-        if name in os.environ and name not in (INSIDE, "PATH"):
+        person = hostfacts.user()
+        for name, value in (("HOME", home), ("USER", person), ("LOGNAME", person)):
+            if name not in names:
+                found += ["--env", "%s=%s" % (name, value)]
+    for name in names:
+        if name in os.environ and name != INSIDE:
             found += ["--env", name]
     return found
 

@@ -1,4 +1,4 @@
-"""The container engine of this machine, through its command line client, and what it says in words.
+"""The container engine of this machine, through its command line client; its words in ours.
 
 The client, not the socket: so a person's contexts, credential helpers and arguments work.
 """
@@ -185,9 +185,11 @@ def find() -> Engine:
 
 
 def find_client() -> str:
+    # A run may have a PATH that is meant for the inside of its container.
+    path = "%s:/usr/local/bin:/usr/bin:/bin" % os.environ.get("PATH", "")
     for name in CLIENTS:
         try:
-            return processes.find_program(name, os.environ.get("PATH", os.defpath), "/")
+            return processes.find_program(name, path, "/")
         except processes.StartError:
             continue
     raise BuildError(NOWHERE)

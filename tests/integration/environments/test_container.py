@@ -1,0 +1,249 @@
+"""Images made by the real build program with a real Docker engine, and what they hold."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnout.environments import registry
+from turnout.environments.base import EnvironmentSettings, Recipe
+from turnout.environments.failures import explain
+from turnout.payload import rundir
+from turnout.payload.recipes import Activation, PrepareError
+from turnout.spec.environments import ContainerSpec, EnvironmentSpec
+from turnout.testing import dockerd
+from turnout.testing.building import Building
+from turnout.testing.dockerd import DockerEngine
+from turnout.testing.wheels import add_wheel
+
+IMAGE = "base:1"
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
+    try:
+        archive = dockerd.make_base(tmp_path_factory.mktemp("base") / "base.tar")
+        with DockerEngine() as found:
+            found.import_image(archive, IMAGE)
+            yield found
+    except dockerd.Unavailable as e:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(e))
+        pytest.skip(str(e))
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    add_wheel(folder, "greeting", "1.0", "WORD = 'hello'\n")
+    return folder
+
+
+@pytest.fixture
+def building(tmp_path: Path, wheels: Path, engine: DockerEngine) -> Building:
+    return Building(
+        tmp_path / "host",
+        {
+            **{"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_HOST": engine.host},
+            **{"PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1", "UV_HTTP_RETRIES": "0"},
+            **{"PIP_FIND_LINKS": str(wheels), "UV_PYTHON_DOWNLOADS": "never"},
+        },
+    )
+
+
+def recipe(*pip: str, python: str | None = None, managed: bool = False, **more: Any) -> Recipe:
+    container = ContainerSpec(**{"image": IMAGE, **more})
+    if container.dockerfile:
+        container = ContainerSpec(**more)
+    spec = EnvironmentSpec(
+        pip=pip, python_version=python, user_managed=managed, container=container
+    )
+    return registry.recipe(spec, EnvironmentSettings())
+
+
+def image_of(made: Activation) -> str:
+    """What a run in this environment is started from."""
+    (path,) = (word for word in made.launcher if word.endswith("/container.json"))
+    return str(json.loads(Path(path).read_text())["image"])
+
+
+async def failure(building: Building, made: Recipe) -> str:
+    """What a person reads of a build that fails."""
+    with pytest.raises(PrepareError) as caught:
+        await building.ensure(made)
+    return explain(str(caught.value)) or str(caught.value)
+
+
+def python_in(engine: DockerEngine, made: Activation, code: str) -> str:
+    words = (*made.argv_prefix[1:], "-c", code)
+    return engine.docker(
+        "run", "--rm", "--entrypoint", made.argv_prefix[0], image_of(made), *words
+    )
+
+
+async def test_packages_are_baked_into_an_image(building: Building, engine: DockerEngine) -> None:
+    made = await building.ensure(recipe("greeting", "azureml-defaults"))
+    code = "import greeting, os; print(greeting.WORD, os.path.exists(greeting.__cached__))"
+    assert python_in(engine, made, code) == "hello True"
+    lock = rundir.read_json(made.lock)
+    assert lock["requirements"] == ["greeting==1.0"]
+    assert lock["image"].startswith("sha256:")
+    assert lock["python"]["version"].startswith("3.11")
+    # A person finds the environment too.
+    assert engine.docker("run", "--rm", image_of(made), "python", "-c", "import greeting") == ""
+    assert engine.containers("--all") == []
+
+
+async def test_known_image_is_used_again_and_a_removed_one_made_again(
+    building: Building, engine: DockerEngine
+) -> None:
+    made = await building.ensure(recipe("greeting"))
+    said = len(building.said)
+    await building.ensure(recipe("greeting"))
+    assert building.said[said:] == []
+    engine.docker("image", "rm", image_of(made))
+    again = await building.ensure(recipe("greeting"))
+    assert image_of(again) == image_of(made)
+    assert python_in(engine, again, "import greeting") == ""
+    assert "not as it was left" in building.log
+
+
+async def test_how_a_container_is_run_makes_no_other_image(building: Building) -> None:
+    one = await building.ensure(recipe("greeting"))
+    said = len(building.said)
+    two = await building.ensure(recipe("greeting", memory="64 MB", cpus=0.5, gpus=False))
+    assert image_of(one) == image_of(two)
+    assert building.said[said:] == []
+    limits = json.loads(two.launcher[-2])
+    assert limits == {"memory": "64M", "cpus": 0.5, "gpus": False}
+
+
+async def test_nothing_of_the_build_stays_in_the_image(
+    building: Building, engine: DockerEngine, tmp_path: Path
+) -> None:
+    building.environ["UV_EXTRA_INDEX_URL"] = "file:///nowhere/s3cr3t"
+    building.environ["UV_INDEX_MIRROR_PASSWORD"] = "s3cr3t"
+    made = await building.ensure(recipe("greeting"))
+    image = image_of(made)
+    told = engine.docker("image", "inspect", image) + engine.docker("history", "--no-trunc", image)
+    assert "s3cr3t" not in told
+    assert str(tmp_path) not in told
+    config = json.loads(engine.docker("image", "inspect", image))[0]["Config"]
+    assert [e.partition("=")[0] for e in config["Env"]] == ["PATH", "VIRTUAL_ENV"]
+    assert not config.get("Entrypoint")
+    assert config["Cmd"] == ["/bin/sh"]
+    assert config["User"] in ("", "0")
+    # Of the file system: only what the environment is, and empty folders.
+    saved = engine.try_docker("save", image).stdout
+    assert b"s3cr3t" not in saved
+    outside = {name for name in top_layer(saved) if not name.startswith("opt/turnout/")}
+    assert outside <= {"opt", "opt/turnout", "run", "run/turnout", "etc", *folders_to(tmp_path)}
+
+
+def top_layer(saved: bytes) -> list[str]:
+    """Names in the last layer of a saved image."""
+    with tarfile.open(fileobj=io.BytesIO(saved)) as archive:
+        manifest = archive.extractfile("manifest.json")
+        assert manifest is not None
+        last = archive.extractfile(json.loads(manifest.read())[0]["Layers"][-1])
+        with tarfile.open(fileobj=last) as layer:
+            return [name for name in layer.getnames() if not name.startswith("etc/")]
+
+
+def folders_to(path: Path) -> set[str]:
+    """Where the folder of wheels was shown to the build: empty folders."""
+    below = path / "wheels"
+    return {str(p)[1:] for p in [below, *below.parents]}
+
+
+async def test_the_images_own_settings_stay(building: Building, engine: DockerEngine) -> None:
+    engine.docker("create", "--name", "made", IMAGE, "true")
+    changes = ['ENTRYPOINT ["/bin/echo"]', 'CMD ["a b"]', "USER 7", "ENV A=b", "WORKDIR /usr"]
+    options = [word for change in changes for word in ("--change", change)]
+    engine.docker("commit", *options, "made", "own:1")
+    engine.docker("rm", "made")
+    made = await building.ensure(recipe("greeting", image="own:1"))
+    config = json.loads(engine.docker("image", "inspect", image_of(made)))[0]["Config"]
+    assert (config["Entrypoint"], config["Cmd"]) == (["/bin/echo"], ["a b"])
+    assert (config["User"], config["WorkingDir"]) == ("7", "/usr")
+    assert "A=b" in config["Env"]
+
+
+async def test_python_of_the_image_is_used_as_it_is(
+    building: Building, engine: DockerEngine
+) -> None:
+    made = await building.ensure(recipe(managed=True))
+    assert image_of(made) == json.loads(engine.docker("image", "inspect", IMAGE))[0]["Id"]
+    assert python_in(engine, made, "import sys; print(sys.executable)") == "/usr/bin/python3"
+    named = await building.ensure(recipe("ignored", managed=True))
+    assert image_of(named) == image_of(made)
+
+
+async def test_dockerfile(building: Building, engine: DockerEngine) -> None:
+    text = f"FROM {IMAGE}\nRUN echo given >/given\nENV KEY=value\n"
+    made = await building.ensure(recipe("greeting", dockerfile=text))
+    assert python_in(engine, made, "print(open('/given').read())") == "given"
+    assert any(said.startswith("Dockerfile, step 2 of 3: RUN echo") for said in building.said)
+    said = len(building.said)
+    more = await building.ensure(recipe(dockerfile=text))
+    assert image_of(more) != image_of(made)
+    assert not any(said.startswith("Dockerfile") for said in building.said[said:])
+
+
+async def test_dockerfile_that_fails(building: Building) -> None:
+    text = f"FROM {IMAGE}\nRUN no-such-program\n"
+    said = await failure(building, recipe("greeting", dockerfile=text))
+    assert said.startswith("The Dockerfile could not be built.")
+    assert "no-such-program" in said
+
+
+# -- failures ------------------------------------------------------------------------------------
+
+
+async def test_package_that_does_not_exist(building: Building, engine: DockerEngine) -> None:
+    assert "'greetings'" in await failure(building, recipe("greetings"))
+    assert engine.containers("--all") == []
+
+
+async def test_python_that_is_not_in_the_image(building: Building) -> None:
+    text = await failure(building, recipe("greeting", python="3.99"))
+    assert text.startswith("Python 3.99 is not on the target and could not be downloaded.")
+
+
+async def test_engine_is_not_there(building: Building) -> None:
+    building.environ["DOCKER_HOST"] = "unix:///nowhere.sock"
+    text = await failure(building, recipe("greeting"))
+    assert "does not answer (unix:///nowhere.sock). Is it running?" in text
+
+
+async def test_engine_elsewhere_is_refused(building: Building) -> None:
+    building.environ["DOCKER_HOST"] = "tcp://127.0.0.1:1"
+    text = await failure(building, recipe("greeting"))
+    assert "another machine (tcp://127.0.0.1:1)" in text or "does not answer" in text
+
+
+async def test_no_client_on_the_machine(building: Building, monkeypatch: Any) -> None:
+    from turnout.payload.builds import engine, telling
+
+    monkeypatch.setattr(engine, "CLIENTS", ("no-such-client",))
+    with pytest.raises(telling.BuildError, match="neither docker nor podman"):
+        engine.find()
+
+
+async def test_image_that_cannot_be_had(building: Building) -> None:
+    text = await failure(building, recipe("greeting", image="127.0.0.1:1/no/such:1"))
+    assert text.startswith("The image '127.0.0.1:1/no/such:1' cannot be had.")
+    assert "cannot be reached from this machine" in text
+
+
+async def test_system_packages_need_apt(building: Building) -> None:
+    text = await failure(building, recipe("greeting", system_packages=("libgl1",)))
+    assert text.startswith("The base image has no apt-get, so system packages (libgl1)")
