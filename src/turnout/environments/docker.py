@@ -97,7 +97,8 @@ def packages(spec: EnvironmentSpec) -> tuple[dict[str, object], str, tuple[str, 
         )
     version = uv.check_python(spec.python_version)
     wanted, _ = split_provided(spec.pip)
-    asked = {"python": version, "pip": wanted, "options": list(spec.pip_options)}
+    asked: dict[str, object] = {"python": version, "pip": wanted}
+    asked["options"] = list(spec.pip_options)
     return asked, uv.label(version, wanted), (f"{ENVIRONMENT}/bin/python",)
 
 

@@ -144,8 +144,10 @@ async def test_nothing_of_the_build_stays_in_the_image(
     # Of the file system: only what the environment is, and empty folders.
     saved = engine.try_docker("save", image).stdout
     assert b"s3cr3t" not in saved
-    outside = {name for name in top_layer(saved) if not name.startswith("opt/turnout/")}
-    assert outside <= {"opt", "opt/turnout", "run", "run/turnout", "etc", *folders_to(tmp_path)}
+    # The bytecode of the image's own Python is welcome: few images have it.
+    outside = {n for n in top_layer(saved) if not n.startswith(("opt/turnout", "usr/lib/python"))}
+    known = {"opt", "run", "run/turnout", "etc", "usr", "usr/lib", "dev", "dev/shm"}
+    assert outside <= known
 
 
 def top_layer(saved: bytes) -> list[str]:
@@ -155,13 +157,7 @@ def top_layer(saved: bytes) -> list[str]:
         assert manifest is not None
         last = archive.extractfile(json.loads(manifest.read())[0]["Layers"][-1])
         with tarfile.open(fileobj=last) as layer:
-            return [name for name in layer.getnames() if not name.startswith("etc/")]
-
-
-def folders_to(path: Path) -> set[str]:
-    """Where the folder of wheels was shown to the build: empty folders."""
-    below = path / "wheels"
-    return {str(p)[1:] for p in [below, *below.parents]}
+            return layer.getnames()
 
 
 async def test_the_images_own_settings_stay(building: Building, engine: DockerEngine) -> None:

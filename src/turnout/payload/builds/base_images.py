@@ -21,6 +21,7 @@ from turnout.payload.builds.telling import BuildError, run, status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import Any
 
 #: The password of the image's registry, given to this step alone.
@@ -107,7 +108,9 @@ def show_step(line: str) -> str:
 
 
 @contextlib.contextmanager
-def client_settings(engine: Engine, container: dict[str, Any], files: str):  # noqa: ANN201
+def client_settings(
+    engine: Engine, container: dict[str, Any], files: str
+) -> Generator[dict[str, str]]:
     """Variables with which the client logs in to the image's registry, where we can."""
     person = container.get("registry_username")
     if not person or not os.environ.get(PASSWORD):

@@ -298,7 +298,7 @@ def copy(fd: int, take: Callable[[bytes], None]) -> bool:
 
 
 def bind(source: str, target: str = "", read_only: bool = False) -> list[str]:
-    """Options that show the folder or file `source` in a container, at its own place if need be."""
+    """Options that show a folder or a file in a container; without `target` at its own place."""
     real = os.path.realpath(source)
     for text in (real, target):
         if "," in text or '"' in text:

@@ -13,13 +13,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 
 from turnout.payload import hostfacts, rundir
 from turnout.payload.builds import boxes
 from turnout.payload.builds.boxes import Box, bind
-from turnout.payload.builds.engine import Engine, find_client
+from turnout.payload.builds.engine import Engine, ask, find_client
 from turnout.payload.builds.telling import BuildError
 
 TYPE_CHECKING = False
@@ -59,14 +58,14 @@ def check(path: str) -> int:
     about = rundir.read_json(path)
     if about is None:
         return 1
-    client = find_client()
-    os.execv(client, [client, "image", "inspect", "--format", "{{.Id}}", about["image"]])
+    code, _, _ = ask(find_client(), ("image", "inspect", "--format", "{{.Id}}", about["image"]))
+    return code
 
 
 def carry_out(folder: str, about: dict[str, Any], argv: list[str]) -> int:
     engine = Engine(find_client(), about["engine"])
     box = Box(engine, "turnout-%s" % os.path.basename(folder), os.path.join(folder, "container"))
-    signal.signal(signal.SIGTERM, lambda *_: box.stop())
+    signal.signal(signal.SIGTERM, lambda number, frame: box.stop())
     options = [*places(folder), *variables(engine, folder), *limits(engine, about)]
     started_at = time.time()
     end = box.run(options, about["image"], argv, write_out)
@@ -221,7 +220,3 @@ def cure(box: Box) -> str:
         "Start it with --live-restore ('\"live-restore\": true' in /etc/docker/daemon.json), and "
         "containers go on meanwhile."
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

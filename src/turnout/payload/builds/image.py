@@ -64,7 +64,7 @@ APT_FAULTS = (
 
 def main(argv: list[str]) -> int:
     # As an exception, so that what was begun is taken away.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + signal.SIGTERM))
     if argv[0] == "credential":
         return base_images.credential(argv[1])
     phase, files, uv = argv[:3]
@@ -99,10 +99,10 @@ def lock(engine: Engine, files: str, uv: str, asked: dict[str, Any]) -> int:
 def build(engine: Engine, files: str, uv: str, asked: dict[str, Any], prefix: str) -> int:
     locked = read_lock(files)
     base = locked["image"]
-    if engine.inspect_image(base) is None:
-        # Removed since it was locked.
-        if base_images.make_sure(engine, asked["container"], files) != base:
-            raise BuildError("The base image has changed meanwhile. Submit again.")
+    # It may have been removed since it was locked.
+    gone = engine.inspect_image(base) is None
+    if gone and base_images.make_sure(engine, asked["container"], files) != base:
+        raise BuildError("The base image has changed meanwhile. Submit again.")
     image = with_packages(engine, files, base, locked["system_packages"])
     rundir.make_folder(prefix)
     if not asked.get("user_managed"):
@@ -132,6 +132,8 @@ def build(engine: Engine, files: str, uv: str, asked: dict[str, Any], prefix: st
 def failed(code: int | None) -> int:
     if code is None:
         raise BuildError("The container of the build was ended from outside. Submit again.")
+    if code in inside.WORDS:
+        raise BuildError(inside.WORDS[code])
     return code
 
 

@@ -29,9 +29,7 @@ PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 PYTHON = r"""
 p=
 for n in python3 python; do
-    c=$(command -v $n) &&
-        "$c" -I -S -c 'import csv, hashlib, json, subprocess, sys; sys.exit(sys.version_info < (3, 8))' \
-            >/dev/null 2>&1 && p=$c && break
+    c=$(command -v $n) && "$c" -I -S -c "$CAN" >/dev/null 2>&1 && p=$c && break
 done
 if ! uv=$("$0" --version 2>&1); then
     echo "$uv"
@@ -46,9 +44,12 @@ if [ -z "$p" ]; then
 fi
 exec "$p" -S -E "$@"
 """
+#: New enough, and not stripped of what an environment needs.
+CAN = "import csv, hashlib, json, subprocess, sys, venv; sys.exit(sys.version_info < (3, 8))"
+#: Exit codes of ours.
 WORDS = {
-    65: "uv does not run in this image: it needs one with glibc (Debian, Ubuntu, Fedora), not musl "
-    "(Alpine). Use another base image, or the Python in it (user_managed_dependencies).",
+    65: "uv does not run in this image: it needs one with glibc (Debian, Ubuntu, Fedora), not "
+    "musl (Alpine). Use another base image, or its own Python (user_managed_dependencies).",
     66: "The image has no Python, and none could be fetched for it. Use a base image that has one "
     "(python:3.12), or look at uv's words in the log.",
 }
@@ -61,14 +62,20 @@ class Step:
         # This file is PAYLOAD/turnout/payload/builds/inside.py.
         payload = os.path.abspath(__file__).rsplit(os.sep, 4)[0]
         self.folder = rundir.make_folder(os.path.join(files, "inside"))
-        rundir.write_json(os.path.join(self.folder, "request.json"), asked)
         options, variables = network(engine)
+        places = Shown()
+        for name in variables:
+            if "INDEX" in name or "FIND_LINKS" in name:
+                variables[name] = places.translate(variables[name])
+        package_options = [places.translate(text) for text in asked.get("options") or []]
+        given = {**asked, "options": package_options}
+        rundir.write_json(os.path.join(self.folder, "request.json"), given)
         shown = ((uv, "/uv"), (payload, "/payload"))
         for source, name in shown:
             options += bind(source, HOME + name, read_only=True)
         options += bind(self.folder, HOME + "/files")
         options += ["--mount", "type=volume,source=%s,target=%s/root/cache" % (VOLUME, HOME)]
-        self.options = ["--user", "0:0", *options, *local_folders(variables, asked)]
+        self.options = ["--user", "0:0", *options, *places.options]
         self.variables = {
             **variables,
             "HOME": "/tmp",  # noqa: S108 - the container's own
@@ -76,7 +83,7 @@ class Step:
             "UV_PYTHON_CACHE_DIR": HOME + "/root/cache/python",
             "UV_PYTHON_INSTALL_DIR": "/opt/turnout/python",
             "UV_LINK_MODE": "copy",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "CAN": CAN,
             # Bytecode that is kept for further images is checked by content: what uv copies has
             # another time in each. The oldest time that a zip file can have.
             "SOURCE_DATE_EPOCH": "315532800",
@@ -135,13 +142,27 @@ def uv_config() -> str:
     return ""
 
 
-def local_folders(variables: dict[str, str], asked: dict[str, Any]) -> list[str]:
-    """Options that show the package folders of this machine which the settings name."""
-    text = " ".join(v for n, v in variables.items() if "INDEX" in n or "FIND_LINKS" in n)
-    text = " ".join([text, *(asked.get("options") or [])])
-    found: list[str] = []
-    for word in re.split(r"[\s,=]+", text):
-        path = word[len("file://") :] if word.startswith("file:///") else word
-        if path.startswith("/") and os.path.isdir(path) and path not in found:
-            found.append(path)
-    return [word for path in found for word in bind(path, path, read_only=True)]
+class Shown:
+    """Folders of this machine that settings name: shown to the container, and named as there."""
+
+    def __init__(self) -> None:
+        self.options: list[str] = []
+        self.folders: list[str] = []
+
+    def translate(self, text: str) -> str:
+        """`text` with the places that they have inside."""
+        return re.sub(r"[^\s,=]+", self.place, text)
+
+    def place(self, word: re.Match[str]) -> str:
+        text = word.group()
+        scheme = "file://" if text.startswith("file:///") else ""
+        path = text[len(scheme) :]
+        if not (path.startswith("/") and os.path.isdir(path)):
+            return text
+        if path not in self.folders:
+            self.folders.append(path)
+            self.options += bind(path, self.inside(path), read_only=True)
+        return scheme + self.inside(path)
+
+    def inside(self, path: str) -> str:
+        return "%s/folders/%d" % (HOME, self.folders.index(path))
