@@ -6,7 +6,6 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from turnout.environments.failures import explain
 from turnout.payload import rundir
 from turnout.payload.recipes import Activation, PrepareError
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
-from turnout.testing import dockerd
 from turnout.testing.building import Building
 from turnout.testing.dockerd import DockerEngine
 from turnout.testing.wheels import add_wheel
@@ -26,17 +24,9 @@ from turnout.testing.wheels import add_wheel
 IMAGE = "base:1"
 
 
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
-    try:
-        archive = dockerd.make_base(tmp_path_factory.mktemp("base") / "base.tar")
-        with DockerEngine() as found:
-            found.import_image(archive, IMAGE)
-            yield found
-    except dockerd.Unavailable as e:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(e))
-        pytest.skip(str(e))
+@pytest.fixture
+def engine(docker: DockerEngine) -> DockerEngine:
+    return docker
 
 
 @pytest.fixture

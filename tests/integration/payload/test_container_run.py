@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from turnout.testing import dockerd
 from turnout.testing.dockerd import DockerEngine
 
 # Test modules are imported by path: what they share is found beside them.
@@ -23,35 +24,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 from agent_driver import PATIENCE_S, Driver
 
 IMAGE = "base:1"
+#: A user that no machine has.
+UID = 61234
 Engine = DockerEngine
 
 
-@pytest.fixture(scope="session")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        return dockerd.make_base(tmp_path_factory.mktemp("base") / "base.tar")
-    except dockerd.Unavailable as e:
-        return give_up(e)
-
-
-@pytest.fixture(scope="session")
-def engine(archive: Path) -> Iterator[Engine]:
-    yield from serve(archive, "--live-restore")
-
-
-def serve(archive: Path, *options: str) -> Iterator[Engine]:
-    try:
-        with DockerEngine(*options) as found:
-            found.import_image(archive, IMAGE)
-            yield found
-    except dockerd.Unavailable as e:
-        give_up(e)
-
-
-def give_up(why: Exception) -> Any:
-    if os.environ.get("CI") == "true":
-        pytest.fail(str(why))
-    pytest.skip(str(why))
+@pytest.fixture
+def mortal(base_archive: Path) -> Iterator[Engine]:
+    """An engine that takes its containers along."""
+    with DockerEngine() as found:
+        found.import_image(base_archive, IMAGE)
+        yield found
 
 
 class Boxed:
@@ -69,7 +52,7 @@ class Boxed:
         limits = json.dumps({"network": "host", **more.pop("about", {})})
         variables = {"DOCKER_HOST": self.engine.host, **more.pop("variables", {})}
         main = self.payload / "turnout" / "payload" / "builds" / "__main__.py"
-        launcher = [sys.executable, "-S", "-E", str(main), "container", "run", str(self.about)]
+        launcher = ["{python}", "-S", "-E", str(main), "container", "run", str(self.about)]
         launcher += [limits, "--"]
         activation = {"launcher": launcher, "argv_prefix": ["python3"], "env": variables}
         recipe = {"key": None, "activation": activation}
@@ -100,7 +83,8 @@ class Boxed:
         return self.name(handle) not in self.engine.containers("--all")
 
     def driver_log(self, handle: str) -> bytes:
-        return (self.agent.root / "runs" / handle / "driver.log").read_bytes()
+        path = self.agent.root / "runs" / handle / "driver.log"
+        return path.read_bytes() if path.exists() else b""
 
     def script_pid(self, handle: str) -> int:
         """The runner's."""
@@ -120,8 +104,8 @@ def until(claim: Callable[[], object], what: str) -> None:
 
 
 @pytest.fixture
-def boxed(agent: Driver, payload: Path, engine: Engine, tmp_path: Path) -> Boxed:
-    return Boxed(agent, payload, engine, tmp_path)
+def boxed(agent: Driver, payload: Path, docker: Engine, tmp_path: Path) -> Boxed:
+    return Boxed(agent, payload, docker, tmp_path)
 
 
 # -- output and ends -----------------------------------------------------------------------------
@@ -173,6 +157,7 @@ def test_signals_come_back(boxed: Boxed, name: str) -> None:
         script = "import os, signal\n"
     end = boxed.run("r.1", f"{script}os.kill(os.getpid(), signal.{name})\n")
     assert (end["reason"], end["signal"]) == ("signaled", int(signal.Signals[name])), end
+    assert boxed.driver_log("r.1") == b""
 
 
 def test_interrupt_reaches_a_script_as_anywhere(boxed: Boxed) -> None:
@@ -242,13 +227,26 @@ def test_time_limit(boxed: Boxed) -> None:
     until(lambda: boxed.is_removed("r.1"), "the container is removed")
 
 
-def test_what_the_script_leaves_running_ends_with_it(boxed: Boxed) -> None:
-    script = (
-        "import subprocess, sys\n"
-        "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'],\n"
-        "                 start_new_session=True)\n"
-    )
-    assert boxed.run("r.1", script)["code"] == 0
+LEAVER = (
+    "import os, subprocess, sys\n"
+    "child = 'import signal, sys\\n'\n"
+    "child += 'signal.signal(signal.SIGTERM, lambda *_: {})\\n'\n"
+    'child += \'print("left", flush=True)\\nopen("up", "w")\\nwhile True: signal.pause()\'\n'
+    "subprocess.Popen([sys.executable, '-c', child], start_new_session=True)\n"
+    "while not os.path.exists('up'): pass\n"
+)
+
+
+def test_what_the_script_leaves_running_is_asked_to_end(boxed: Boxed) -> None:
+    script = LEAVER.format('sys.exit(print(\\"bye\\"))')
+    assert boxed.run("r.1", script, grace_s=30.0)["code"] == 0
+    assert boxed.driver_log("r.1") == b"left\nbye\n"
+    until(lambda: boxed.is_removed("r.1"), "the container is removed")
+
+
+def test_what_the_script_leaves_running_is_killed_in_the_end(boxed: Boxed) -> None:
+    assert boxed.run("r.1", LEAVER.format("None"), grace_s=0.3)["code"] == 0
+    assert boxed.driver_log("r.1") == b"left\n"
     until(lambda: boxed.is_removed("r.1"), "the container is removed")
 
 
@@ -317,31 +315,23 @@ def test_engine_hangs(boxed: Boxed) -> None:
 
 
 def test_engine_without_live_restore_is_named(
-    agent: Driver, payload: Path, archive: Path, tmp_path: Path
+    agent: Driver, payload: Path, mortal: Engine, tmp_path: Path
 ) -> None:
-    for engine in serve(archive):
-        boxed = Boxed(agent, payload, engine, tmp_path)
-        boxed.launch("r.1", POLITE)
-        agent.wait_log("r.1", b"ready")
-        engine.kill()
-        engine.start()
-        end = agent.wait("r.1")["exit"]
-        assert end["reason"] == "signaled"
-        assert "engine was restarted" in end["message"]
-        assert "--live-restore" in end["message"]
-        assert end["message"].encode() in boxed.driver_log("r.1")
-
-
-def test_engine_stopped_in_mid_run_is_named(
-    agent: Driver, payload: Path, archive: Path, tmp_path: Path
-) -> None:
-    for engine in serve(archive):
-        boxed = Boxed(agent, payload, engine, tmp_path)
-        boxed.launch("r.1", DEAF)
-        agent.wait_log("r.1", b"ready")
-        engine.stop()
-        end = agent.wait("r.1")["exit"]
-        assert "engine was stopped" in end["message"], end
+    boxed = Boxed(agent, payload, mortal, tmp_path)
+    boxed.launch("r.1", POLITE)
+    agent.wait_log("r.1", b"ready")
+    mortal.kill()
+    mortal.start()
+    end = agent.wait("r.1")["exit"]
+    assert end["reason"] == "signaled"
+    assert "engine was restarted" in end["message"]
+    assert "--live-restore" in end["message"]
+    assert end["message"].encode() in boxed.driver_log("r.1")
+    # And one that is stopped and stays away.
+    boxed.launch("r.2", DEAF)
+    agent.wait_log("r.2", b"ready")
+    mortal.stop()
+    assert "engine was stopped" in agent.wait("r.2")["exit"]["message"]
 
 
 def test_container_killed_by_somebody(boxed: Boxed) -> None:
@@ -500,12 +490,77 @@ def test_metrics_and_uploads_from_inside(boxed: Boxed) -> None:
     assert boxed.driver_log("r.1") == b"r\n"
 
 
+@pytest.fixture
+def plain_user(docker: Engine, payload: Path) -> Iterator[tuple[Path, Path, str]]:
+    """(folder of a user who is not root and may reach the engine, payload, their Python)."""
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    setpriv = shutil.which("setpriv")
+    if not python or not setpriv:
+        pytest.skip("needs the system's python3 and setpriv")
+    docker.socket.chmod(0o666)
+    folder = Path(tempfile.mkdtemp(prefix="turnout-user-"))
+    try:
+        shutil.copytree(payload, folder / "payload")
+        start = folder / "python"
+        words = f"--reuid {UID} --regid {UID} --clear-groups {python}"
+        start.write_text(f'#!/bin/sh\nexec {setpriv} {words} "$@"\n')
+        start.chmod(0o755)
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, UID, UID)
+        yield folder, folder / "payload", str(start)
+    finally:
+        docker.socket.chmod(0o660)
+        shutil.rmtree(folder)
+
+
+def test_files_of_another_user_are_theirs(
+    docker: Engine,
+    plain_user: tuple[Path, Path, str],
+    make_agent: Callable[..., Driver],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, payload, python = plain_user
+    monkeypatch.setenv("HOME", str(folder))
+    agent = make_agent(root=folder / "host", payload=payload, python=python)
+    boxed = Boxed(agent, payload, docker, folder)
+    script = (
+        "import getpass, os\n"
+        "from turnout import Run\n"
+        "Run.get_context().log('loss', 0.5)\n"
+        "open(os.path.expanduser('~/cache'), 'w').close()\n"
+        "os.makedirs('outputs')\n"
+        "open('outputs/model', 'w').close()\n"
+        "print(os.getuid(), os.getgid(), getpass.getuser())\n"
+    )
+    assert boxed.run("r.1", script)["code"] == 0, boxed.driver_log("r.1")
+    assert boxed.driver_log("r.1") == b"%d %d %d\n" % (UID, UID, UID)
+    found = list((folder / "host").rglob("*"))
+    assert {path.lstat().st_uid for path in found} == {UID}
+    assert any(path.name == "model" for path in found)
+
+
+def test_user_who_may_not_use_the_engine(
+    docker: Engine,
+    plain_user: tuple[Path, Path, str],
+    make_agent: Callable[..., Driver],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, payload, python = plain_user
+    monkeypatch.setenv("HOME", str(folder))
+    docker.socket.chmod(0o660)
+    agent = make_agent(root=folder / "host", payload=payload, python=python)
+    end = Boxed(agent, payload, docker, folder).run("r.1", "print('ran')")
+    assert end["code"] == 125
+    assert "may not use the container engine" in end["message"], end
+    assert "group 'docker'" in end["message"]
+
+
 def test_folder_behind_a_link(
-    engine: Engine, payload: Path, tmp_path: Path, make_agent: Callable[..., Driver]
+    docker: Engine, payload: Path, tmp_path: Path, make_agent: Callable[..., Driver]
 ) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    boxed = Boxed(make_agent(root=tmp_path / "link" / "host"), payload, engine, tmp_path)
+    boxed = Boxed(make_agent(root=tmp_path / "link" / "host"), payload, docker, tmp_path)
     script = "import os; print(os.path.isdir(os.environ['TURNOUT_RUN_FOLDER']), os.getcwd())"
     assert boxed.run("r.1", script)["code"] == 0
     assert boxed.driver_log("r.1").startswith(b"True ")

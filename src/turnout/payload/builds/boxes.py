@@ -34,6 +34,8 @@ PIPES = ("out", "code", "life")
 READ = 1 << 18
 #: How often we ask whether a container that was started and says nothing is there at all.
 SILENT_S = 2.0
+#: How often the container looks whether what its command left running has ended.
+LOOK_S = 0.02
 #: Longest wait for output behind the end of everything that could write it.
 DRAIN_S = 10.0
 #: Longest wait for an engine that is to remove a container.
@@ -60,9 +62,13 @@ echo "began" >&5
     while IFS= read -r l <&4; do until kill -TERM -1; do :; done; done
     until kill -KILL -1; do :; done
 ) 3>&- 5>&- >/dev/null 2>&1 &
-# In the foreground: what a shell starts in the background cannot be interrupted.
-"$@" >&3 2>&3 3>&- 4<&- 5>&-
+w=$!
+# In the foreground: what a shell starts in the background cannot be interrupted. In a shell of
+# its own: how it died is said there, not in its output.
+( exec "$@" ) >&3 2>&3 3>&- 4<&- 5>&-
 c=$?
+kill -KILL $w
+wait $w
 o=0
 for f in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; do
     if [ -r "$f" ]; then
@@ -70,6 +76,14 @@ for f in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; 
     fi
 done
 echo "ended $c $o" >&5
+# What the command left running is asked to end, and looked after for as long as we are told to.
+if kill -TERM -1; then
+    while IFS= read -r l <&4; do
+        [ "$l" != TERM ] || kill -TERM -1
+        ( : ) # collects the dead
+        kill -0 -1 || break
+    done
+fi
 exit $c
 """
 
@@ -93,11 +107,15 @@ class Box:
         self.name = name
         self.folder = folder
         self.build = build
+        #: How long what the command leaves running may take to end.
+        self.grace_s = 10.0
         #: Whether the image's own entry point is to be left out: there may be none.
         self.entrypoint = True
         #: Whether `stop` came before the command was started, which then never is.
         self.dropped = False
         self.began = False
+        #: When to end what is left; 0.0 while the command runs.
+        self.end_at = 0.0
         self.news = b""
         self.fds: dict[str, int] = {}
 
@@ -158,6 +176,7 @@ class Box:
 
     def open_pipes(self, variables: dict[str, str]) -> None:
         self.began = False
+        self.end_at = 0.0
         self.news = b""
         for name in PIPES:
             path = os.path.join(self.folder, name)
@@ -183,13 +202,17 @@ class Box:
 
     def stop(self) -> None:
         """Ask everything in the container to end; may be called from a signal handler."""
-        if self.began and "life" in self.fds:
-            with contextlib.suppress(OSError):
-                os.write(self.fds["life"], b"TERM\n")
+        if self.began:
+            self.tell(b"TERM\n")
         else:
             # It ends itself at once when it comes up after all.
             self.dropped = True
             self.close("life")
+
+    def tell(self, word: bytes) -> None:
+        if "life" in self.fds:
+            with contextlib.suppress(OSError):
+                os.write(self.fds["life"], word)
 
     # -- following -----------------------------------------------------------------------------
 
@@ -202,7 +225,7 @@ class Box:
         gone_at = 0.0
         try:
             while "out" in self.fds:
-                ready = [fd for fd, _ in poll.poll(SILENT_S * 1000)]
+                ready = [fd for fd, _ in poll.poll(self.look_after() * 1000)]
                 if client.fd in ready and not client.read():
                     poll.unregister(client.fd)
                     if not self.began and self.dropped:
@@ -227,6 +250,17 @@ class Box:
     def hear(self, data: bytes) -> None:
         self.news += data
         self.began = self.began or self.news.startswith(b"began\n")
+        if not self.end_at and b"\nended " in self.news:
+            self.end_at = time.monotonic() + self.grace_s
+
+    def look_after(self) -> float:
+        """Let the container look at what its command left; how long to wait for news."""
+        if not self.end_at or "code" not in self.fds:
+            return SILENT_S
+        if time.monotonic() > self.end_at:
+            self.close("life")
+        self.tell(b"LOOK\n")
+        return LOOK_S
 
     def is_there(self) -> bool:
         state = self.engine.try_ask("inspect", "--format", "{{.State.Running}}", self.name)

@@ -66,6 +66,8 @@ def carry_out(folder: str, about: dict[str, Any], argv: list[str]) -> int:
     engine = Engine(find_client(), about["engine"])
     box = Box(engine, "turnout-%s" % os.path.basename(folder), os.path.join(folder, "container"))
     signal.signal(signal.SIGTERM, lambda number, frame: box.stop())
+    ticket = rundir.read_json(os.path.join(folder, rundir.TICKET)) or {}
+    box.grace_s = float(ticket.get("grace_s", box.grace_s))
     options = [*places(folder), *variables(engine, folder), *limits(engine, about)]
     started_at = time.time()
     end = box.run(options, about["image"], argv, write_out)
