@@ -6,6 +6,8 @@ import io
 import json
 import os
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from turnout.environments.failures import explain
 from turnout.payload import rundir
 from turnout.payload.recipes import Activation, PrepareError
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
+from turnout.testing import dockerd
 from turnout.testing.building import Building
+from turnout.testing.docker_registry import Registry
 from turnout.testing.dockerd import DockerEngine
 from turnout.testing.wheels import add_wheel
 
@@ -233,3 +237,65 @@ async def test_image_that_cannot_be_had(building: Building) -> None:
 async def test_system_packages_need_apt(building: Building) -> None:
     text = await failure(building, recipe("greeting", system_packages=("libgl1",)))
     assert text.startswith("The base image has no apt-get, so system packages (libgl1)")
+
+
+# -- registries ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shop(docker: DockerEngine) -> Iterator[Registry]:
+    """A registry that has "team/base:1" for one user."""
+    try:
+        with Registry("ada", "pa$$ \"'s3cr3t") as registry:
+            name = f"{registry.address}/team/base:1"
+            words = ("login", "--username", "ada", "--password-stdin", registry.address)
+            with tempfile.TemporaryDirectory() as config:
+                env = {"DOCKER_CONFIG": config}
+                done = docker.try_docker(*words, data=b"pa$$ \"'s3cr3t", env=env)
+                assert done.returncode == 0, done.stderr
+                docker.docker("run", "--name", "made", IMAGE, "touch", "/sold")
+                docker.docker("commit", "made", name)
+                docker.docker("rm", "made")
+                done = docker.try_docker("push", name, env=env)
+                assert done.returncode == 0, done.stderr
+            docker.docker("image", "rm", name)
+            yield registry
+    except dockerd.Unavailable as e:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(e))
+        pytest.skip(str(e))
+
+
+def private(shop: Registry, user: str = "ada", image: str = "team/base:1", **more: Any) -> Recipe:
+    return recipe(image=image, registry=shop.address, registry_username=user, **more)
+
+
+async def test_image_of_a_private_registry(
+    building: Building, engine: DockerEngine, shop: Registry
+) -> None:
+    building.environ["TURNOUT_REGISTRY_PASSWORD"] = "pa$$ \"'s3cr3t"
+    made = await building.ensure(private(shop))
+    assert python_in(engine, made, "import os; print(os.path.exists('/sold'))") == "True"
+    assert any(said.startswith(f"Pulling {shop.address}/team/base:1 (") for said in building.said)
+    engine.docker("image", "rm", "--force", f"{shop.address}/team/base:1")
+    # The password is nowhere: not in the log, not in a file of the person or of the build.
+    written = [p for p in building.root.rglob("*") if p.is_file() and not p.is_symlink()]
+    home = Path(building.environ["HOME"])
+    written += [p for p in (home / ".docker").rglob("*") if p.is_file()]
+    assert [p for p in written if b"s3cr3t" in p.read_bytes()] == []
+
+
+async def test_registry_refuses_the_login(
+    building: Building, engine: DockerEngine, shop: Registry
+) -> None:
+    engine.try_docker("image", "rm", "--force", f"{shop.address}/team/base:1")
+    building.environ["TURNOUT_REGISTRY_PASSWORD"] = "wrong"
+    text = await failure(building, private(shop))
+    assert "registry refuses the login" in text
+    assert "wrong" not in building.log
+
+
+async def test_registry_has_no_such_image(building: Building, shop: Registry) -> None:
+    building.environ["TURNOUT_REGISTRY_PASSWORD"] = "pa$$ \"'s3cr3t"
+    text = await failure(building, private(shop, image="team/other:1"))
+    assert "The registry has no such image" in text
