@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from turnout.testing import dockerd
 from turnout.testing.building import Building
 from turnout.testing.docker_registry import Registry
 from turnout.testing.dockerd import DockerEngine
+from turnout.testing.waiting import until
 from turnout.testing.wheels import add_wheel
 
 IMAGE = "base:1"
@@ -208,6 +212,24 @@ async def test_python_that_is_not_in_the_image(building: Building) -> None:
     assert text.startswith("Python 3.99 is not on the target and could not be downloaded.")
 
 
+async def test_image_without_a_python(building: Building, engine: DockerEngine) -> None:
+    engine.docker("run", "--name", "made", IMAGE, "sh", "-c", "rm /usr/bin/python3*")
+    engine.docker("commit", "made", "bare:1")
+    engine.docker("rm", "made")
+    text = await failure(building, recipe("greeting", image="bare:1"))
+    assert text.startswith("The image has no Python, and none could be fetched for it.")
+
+
+async def test_image_without_a_shell(building: Building, engine: DockerEngine) -> None:
+    archive = building.root / "empty.tar"
+    with tarfile.open(archive, "w") as file:
+        file.addfile(tarfile.TarInfo("hello"))
+    engine.import_image(archive, "empty:1")
+    text = await failure(building, recipe("greeting", image="empty:1"))
+    assert text.startswith("The image has no shell (/bin/sh)")
+    assert engine.containers("--all") == []
+
+
 async def test_engine_is_not_there(building: Building) -> None:
     building.environ["DOCKER_HOST"] = "unix:///nowhere.sock"
     text = await failure(building, recipe("greeting"))
@@ -299,3 +321,100 @@ async def test_registry_has_no_such_image(building: Building, shop: Registry) ->
     building.environ["TURNOUT_REGISTRY_PASSWORD"] = "pa$$ \"'s3cr3t"
     text = await failure(building, private(shop, image="team/other:1"))
     assert "The registry has no such image" in text
+
+
+# -- system packages -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def debian(docker: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image whose apt-get works."""
+    archive = tmp_path_factory.mktemp("apt") / "apt.tar"
+    try:
+        dockerd.make_base(archive, ["python3", "python3-distutils"], "apt")
+    except dockerd.Unavailable as e:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(e))
+        pytest.skip(str(e))
+    return docker.import_image(archive, "debian:1")
+
+
+async def test_system_packages_are_a_layer_of_their_own(
+    building: Building, engine: DockerEngine, debian: str
+) -> None:
+    more = {"image": debian, "system_packages": ("hello",)}
+    made = await building.ensure(recipe("greeting", **more))
+    assert engine.docker("run", "--rm", image_of(made), "hello") == "Hello, world!"
+    assert "Installing the system package hello" in building.said
+    # Another list of packages: the system packages are there already.
+    said, log = len(building.said), len(building.log)
+    other = await building.ensure(recipe(**more))
+    assert image_of(other) != image_of(made)
+    assert "is there already" in building.log[log:]
+    assert not any("system package" in text for text in building.said[said:])
+
+
+async def test_system_package_that_does_not_exist(building: Building, debian: str) -> None:
+    text = await failure(building, recipe(image=debian, system_packages=("no-such-thing",)))
+    assert text.startswith("The base image's Debian has no package 'no-such-thing'.")
+    text = await failure(building, recipe(image=debian, system_packages=("hello=99",)))
+    assert "hello" in text
+    assert "99" in text
+
+
+# -- faults --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow(building: Building, wheels: Path) -> Building:
+    """With a package, `slow`, whose build never ends."""
+    source = wheels.parent / "slow-1.0"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    (source / "backend.py").write_text("import time\ntime.sleep(1000)\n")
+    with tarfile.open(wheels / "slow-1.0.tar.gz", "w:gz") as archive:
+        archive.add(source, "slow-1.0")
+    return building
+
+
+def building_containers(engine: DockerEngine, *options: str) -> list[str]:
+    return [n for n in engine.containers(*options) if n.startswith("turnout-build-")]
+
+
+async def end_build(building: Building, engine: DockerEngine, number: signal.Signals) -> None:
+    """Send the build a signal while it works in a container."""
+
+    def end(process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 60
+        while not building_containers(engine):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+
+    building.started = end
+    with pytest.raises(PrepareError):
+        await building.ensure(recipe("slow"))
+    building.started = lambda process: None
+
+    async def is_gone() -> bool:
+        return not building_containers(engine)
+
+    await until(is_gone, "the container of the build ends")
+
+
+async def test_build_that_is_killed_takes_its_container_along(
+    slow: Building, engine: DockerEngine
+) -> None:
+    await end_build(slow, engine, signal.SIGKILL)
+    for name in building_containers(engine, "--all"):
+        engine.docker("rm", name)  # a later build does it, after a day
+    made = await slow.ensure(recipe("greeting"))
+    assert python_in(engine, made, "import greeting") == ""
+
+
+async def test_build_that_is_stopped_leaves_nothing(slow: Building, engine: DockerEngine) -> None:
+    await end_build(slow, engine, signal.SIGTERM)
+    assert building_containers(engine, "--all") == []

@@ -16,7 +16,11 @@ from typing import Any
 
 import pytest
 
+from turnout.environments import registry
+from turnout.spec.environments import ContainerSpec, EnvironmentSpec
+from turnout.testing.building import Building
 from turnout.testing.dockerd import DockerEngine
+from turnout.testing.wheels import add_wheel
 
 # Test modules are imported by path: what they share is found beside them.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -564,3 +568,47 @@ def test_folder_behind_a_link(
     script = "import os; print(os.path.isdir(os.environ['TURNOUT_RUN_FOLDER']), os.getcwd())"
     assert boxed.run("r.1", script)["code"] == 0
     assert boxed.driver_log("r.1").startswith(b"True ")
+
+
+# -- from what was asked for to its end ----------------------------------------------------------
+
+
+async def test_an_environment_is_made_and_used(
+    docker: Engine,
+    payload: Path,
+    root: Path,
+    make_agent: Callable[..., Driver],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    add_wheel(tmp_path, "greeting", "1.0", "WORD = 'hello'\n")
+    for name, value in {
+        **{"DOCKER_HOST": docker.host, "PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1"},
+        **{"PIP_FIND_LINKS": str(tmp_path), "UV_PYTHON_DOWNLOADS": "never"},
+    }.items():
+        monkeypatch.setenv(name, value)
+    agent = make_agent()
+    container = ContainerSpec(image=IMAGE, network="host", memory="256m")
+    made = registry.recipe(EnvironmentSpec(pip=("greeting",), container=container))
+    recipe = made.to_dict(await Building(root).with_tools(made))
+    script = (
+        "import greeting, os, sys\n"
+        "from turnout import Run\n"
+        "Run.get_context().log('loss', 0.5)\n"
+        "print(greeting.WORD, sys.prefix, os.environ['VIRTUAL_ENV'], os.environ['KEY'])\n"
+    )
+    more = {"snapshot": agent.send_tree({"train.py": script.encode()}), "recipe": recipe}
+    more["variables"] = {"KEY": "value"}
+    agent.launch("r.1", ["train.py"], **more)
+    place = b"/opt/turnout/environment"
+    assert agent.wait("r.1")["exit"]["code"] == 0, agent.log("r.1", "environment")
+    assert agent.log("r.1") == b"hello %s %s value\n" % (place, place)
+    # A command has the environment first on its PATH.
+    command = ["sh", "-c", "command -v python; cd /; python -c 'import greeting'"]
+    agent.launch("r.2", command, **{**more, "command": True})
+    assert agent.wait("r.2")["exit"]["code"] == 0, agent.log("r.2")
+    assert agent.log("r.2") == b"%s/bin/python\n" % place
+    lock = agent.call(
+        "read", handle="r.2", name="azureml-logs/25_environment_lock.txt", offset=0, limit=9999
+    )[1]
+    assert json.loads(lock)["requirements"] == ["greeting==1.0"]
