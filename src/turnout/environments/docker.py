@@ -14,12 +14,17 @@ from turnout.environments.base import (
     Step,
 )
 from turnout.environments.requirements import split_provided
-from turnout.environments.user_managed import EITHER
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
 
 #: Where the environment is in every image (payload/builds/image.py).
 ENVIRONMENT = "/opt/turnout/environment"
+#: The image's own Python, by whichever name it has.
+EITHER = (
+    "p=$(command -v python || command -v python3) || "
+    "{ echo 'The image has no Python, neither python nor python3.' >&2; exit 127; }; "
+    'exec "$p" "$@"'
+)
 #: Arguments of `run` that would take a container out of our hands, and why.
 REFUSED = {
     "--name": "Turnout names the containers that it starts",

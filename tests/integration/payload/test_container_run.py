@@ -58,7 +58,11 @@ class Boxed:
         main = self.payload / "turnout" / "payload" / "builds" / "__main__.py"
         launcher = ["{python}", "-S", "-E", str(main), "container", "run", str(self.about)]
         launcher += [limits, "--"]
-        activation = {"launcher": launcher, "argv_prefix": ["python3"], "env": variables}
+        activation = {
+            "launcher": launcher,
+            "argv_prefix": [more.pop("python", "python3")],
+            "env": variables,
+        }
         recipe = {"key": None, "activation": activation}
         self.digest = self.agent.send_tree({"train.py": script.encode()})
         self.agent.launch(
@@ -357,6 +361,12 @@ def test_engine_is_not_there(boxed: Boxed) -> None:
     end = boxed.run("r.1", "print('ran')", variables={"DOCKER_HOST": "unix:///nowhere.sock"})
     assert (end["reason"], end["code"]) == ("exited", 125)
     assert "does not answer (unix:///nowhere.sock). Is it running?" in end["message"]
+
+
+def test_program_is_not_in_the_image(boxed: Boxed) -> None:
+    end = boxed.run("r.1", "print('ran')", python="/opt/no/python")
+    assert (end["reason"], end["code"]) == ("exited", 127)
+    assert end["message"] == "The image has no program '/opt/no/python'."
 
 
 def test_image_is_not_there(boxed: Boxed) -> None:

@@ -4,8 +4,9 @@ The engine only starts it. Output, end and stopping go through three named pipes
 into the container, so an engine that hangs, dies or restarts loses nothing:
 
 `out`   what the command prints.
-`code`  "began" once the container lives, "ended CODE KILLS" when the command ended (KILLS: how
-        many of its processes were killed for memory). Its end is the container's end.
+`code`  "began" once the container lives, "missing" when the image has no such command, "ended
+        CODE KILLS" when the command ended (KILLS: how many of its processes were killed for
+        memory). Its end is the container's end.
 `life`  held open by us: first the command's private variables, a line each, then an empty line;
         later a line asks everything in the container to end. When it closes, because we ended or
         were killed, the container kills itself.
@@ -55,6 +56,7 @@ while IFS= read -r l <&4 || exit 125; do
     export "$l"
 done
 echo "began" >&5
+command -v "$1" >/dev/null 2>&1 || echo "missing" >&5
 # `kill -1` means all but PID 1 and whoever asks. Repeated until there is somebody to kill: the
 # command may not have been started yet.
 (
@@ -91,9 +93,11 @@ exit $c
 class End:
     """How a container ended. `code` None: without a word of its own."""
 
-    def __init__(self, code: int | None, kills: int) -> None:
+    def __init__(self, code: int | None, kills: int, missing: bool = False) -> None:
         self.code = code
         self.kills = kills
+        #: Whether the image has no such command.
+        self.missing = missing
 
 
 class Box:
@@ -275,7 +279,7 @@ class Box:
         for line in self.news.split(b"\n")[:-1]:
             words = line.split()
             if words[:1] == [b"ended"] and len(words) == 3:
-                return End(int(words[1]), int(words[2]))
+                return End(int(words[1]), int(words[2]), b"\nmissing\n" in self.news)
         return End(None, 0)
 
 

@@ -79,6 +79,8 @@ def carry_out(folder: str, about: dict[str, Any], argv: list[str]) -> int:
         return NOT_STARTED
     if end.kills:
         say(folder, memory_text(about, end.code), lasting=end.code != 0)
+    if end.missing and end.code == 127:
+        say(folder, "The image has no program '%s'." % argv[0])
     if end.code > 128 and end.code - 128 in SIGNALS:
         boxes.die_by(end.code - 128)
     return end.code

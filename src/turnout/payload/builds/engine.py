@@ -170,6 +170,7 @@ def explain(said: str, what: str) -> str:
 def find() -> Engine:
     """The engine of this machine, asked for what matters; BuildError when it cannot be used."""
     program = find_client()
+    refuse_another_machine(address(program), "")
     code, out, err = ask(program, ("info", "--format", "{{json .}}"))
     try:
         info = json.loads(out)
@@ -196,7 +197,7 @@ def find_client() -> str:
 
 
 def docker_facts(program: str, info: dict[str, Any]) -> dict[str, Any]:
-    refuse_another_machine(address(program), str(info.get("KernelVersion", "")))
+    refuse_another_machine("", str(info.get("KernelVersion", "")))
     if info.get("OSType", "linux") != "linux":
         raise BuildError("The container engine runs %s containers, not Linux." % info["OSType"])
     options = " ".join(info.get("SecurityOptions") or [])
@@ -235,7 +236,8 @@ def address(program: str) -> str:
     """Where the client reaches its engine, contexts and DOCKER_HOST taken into account."""
     words = ("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
     code, out, _ = ask(program, words)
-    return os.environ.get("DOCKER_HOST", "") if code else out.strip()
+    # Podman knows no contexts, and is where it is.
+    return "" if code else out.strip()
 
 
 def refuse_another_machine(where: str, kernel: str) -> None:

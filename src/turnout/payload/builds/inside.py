@@ -156,13 +156,15 @@ class Shown:
     def place(self, word: re.Match[str]) -> str:
         text = word.group()
         scheme = "file://" if text.startswith("file:///") else ""
-        path = text[len(scheme) :]
+        path = text[len(scheme) :].rstrip("/")
         if not (path.startswith("/") and os.path.isdir(path)):
             return text
-        if path not in self.folders:
-            self.folders.append(path)
-            self.options += bind(path, self.inside(path), read_only=True)
-        return scheme + self.inside(path)
+        # The pages of an index may name files beside them.
+        shown, name = os.path.split(path) if path.endswith("/simple") else (path, "")
+        if shown not in self.folders:
+            self.folders.append(shown)
+            self.options += bind(shown, self.inside(shown), read_only=True)
+        return scheme + os.path.join(self.inside(shown), name).rstrip("/")
 
     def inside(self, path: str) -> str:
         return "%s/folders/%d" % (HOME, self.folders.index(path))
