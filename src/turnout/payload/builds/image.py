@@ -50,12 +50,12 @@ APT_FAULTS = (
         "The base image's Debian has no package '%s'. Check its spelling, or use another base.",
     ),
     (
-        r"E: Version '(\S+ for \S+)' was not found",
-        "There is no version %s in the base image's Debian. Leave the version out, or ask for "
-        "one that is there.",
+        r"E: Version '(\S+)' for '(\S+)' was not found",
+        "There is no version %s of '%s' in the base image's Debian. Leave the version out, or ask "
+        "for one that is there.",
     ),
     (
-        r"(?:Temporary failure resolving|Could not connect to|Failed to fetch) '?(\S+?)'?[ :]",
+        r"(?:Temporary failure resolving|Could not connect to|Failed to fetch) '?([^\s':]+:?[^\s':]+)",
         "The package mirror of the base image cannot be reached from a container (%s).",
     ),
     (r"No space left on device", "The disk of the container engine is full. Make room there."),
@@ -246,7 +246,7 @@ def apt_fault(code: int, said: str, packages: list[str]) -> str:
     for pattern, text in APT_FAULTS:
         found = re.search(pattern, said)
         if found:
-            return text % found.group(1) if "%s" in text else text
+            return text % found.groups()
     lines = [line for line in said.splitlines() if line.startswith("E: ")]
     return "The system packages (%s) could not be installed. %s" % (
         ", ".join(packages),
