@@ -192,6 +192,19 @@ async def test_dockerfile(building: Building, engine: DockerEngine) -> None:
     assert not any(said.startswith("Dockerfile") for said in building.said[said:])
 
 
+async def test_dockerfile_with_the_new_builder(building: Building, engine: DockerEngine) -> None:
+    if not Path("/usr/bin/docker").exists():
+        pytest.skip("needs Debian's client, which has BuildKit inside")
+    building.environ.update(DOCKER_BUILDKIT="1", PATH=f"/usr/bin:{os.environ['PATH']}")
+    text = f"FROM {IMAGE}\nRUN echo new >/given\n"
+    made = await building.ensure(recipe("greeting", dockerfile=text))
+    assert python_in(engine, made, "print(open('/given').read())") == "new"
+    assert "Dockerfile, step 2 of 2: RUN echo new >/given" in building.said
+    text = await failure(building, recipe(dockerfile=f"FROM {IMAGE}\nRUN no-such-program\n"))
+    assert text.startswith("The Dockerfile could not be built.")
+    assert "no-such-program" in text
+
+
 async def test_dockerfile_that_fails(building: Building) -> None:
     text = f"FROM {IMAGE}\nRUN no-such-program\n"
     said = await failure(building, recipe("greeting", dockerfile=text))

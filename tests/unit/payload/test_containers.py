@@ -176,6 +176,7 @@ def test_client_settings_take_no_password_along(
     ("line", "shown"),
     [
         ("Step 3/7 : RUN pip install a", "Dockerfile, step 3 of 7: RUN pip install a"),
+        ("STEP 2/4: RUN true", "Dockerfile, step 2 of 4: RUN true"),
         ("#7 [2/4] RUN apt-get update", "Dockerfile, step 2 of 4: RUN apt-get update"),
         ("#9 [base 2/4] RUN true", "Dockerfile, step 2 of 4: RUN true"),
         ("#7 0.532 Get:1 http://deb", ""),

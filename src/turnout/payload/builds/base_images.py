@@ -29,8 +29,9 @@ PASSWORD = "TURNOUT_REGISTRY_PASSWORD"  # noqa: S105 - a name
 USERNAME = "TURNOUT_REGISTRY_USERNAME"
 HUB = "https://index.docker.io/v1/"
 LAYER = re.compile(r"([0-9a-f]{12}): (.*)")
-#: "Step 3/7 : RUN …" of the old builder, "#7 [2/4] RUN …" of BuildKit.
-BUILD_STEP = re.compile(r"(?:Step (\d+/\d+) : |#\d+ \[(?:\S+ )?(\d+/\d+)\] )(.*)")
+#: "Step 3/7 : RUN …" of the old builder, "STEP 3/7: RUN …" of podman, and of BuildKit
+#: "#7 [2/4] RUN …".
+BUILD_STEP = re.compile(r"(?:S(?:tep|TEP) (\d+/\d+) ?: |#\d+ \[(?:\S+ )?(\d+/\d+)\] )(.*)")
 
 
 def make_sure(engine: Engine, container: dict[str, Any], files: str) -> str:

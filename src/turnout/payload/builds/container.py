@@ -18,7 +18,7 @@ import time
 from turnout.payload import hostfacts, rundir
 from turnout.payload.builds import boxes
 from turnout.payload.builds.boxes import Box, bind
-from turnout.payload.builds.engine import Engine, ask, find_client
+from turnout.payload.builds.engine import Engine, ask, client_of
 from turnout.payload.builds.telling import BuildError
 
 TYPE_CHECKING = False
@@ -58,12 +58,12 @@ def check(path: str) -> int:
     about = rundir.read_json(path)
     if about is None:
         return 1
-    code, _, _ = ask(find_client(), ("image", "inspect", "--format", "{{.Id}}", about["image"]))
-    return code
+    words = ("image", "inspect", "--format", "{{.Id}}", about["image"])
+    return ask(client_of(about["engine"]).program, words)[0]
 
 
 def carry_out(folder: str, about: dict[str, Any], argv: list[str]) -> int:
-    engine = Engine(find_client(), about["engine"])
+    engine = client_of(about["engine"])
     box = Box(engine, "turnout-%s" % os.path.basename(folder), os.path.join(folder, "container"))
     signal.signal(signal.SIGTERM, lambda number, frame: box.stop())
     ticket = rundir.read_json(os.path.join(folder, rundir.TICKET)) or {}

@@ -55,6 +55,11 @@ MEANINGS = (
         "private one give a user name and a password.",
     ),
     (
+        r"short-name (\S+) did not resolve",
+        "Podman does not know which registry has %s. Write it in full, such as "
+        "'docker.io/library/python:3.12'.",
+    ),
+    (
         r"(dial tcp: lookup [^\s:]+|connection refused|i/o timeout|no such host|"
         r"TLS handshake timeout|request canceled while waiting)",
         "The image's registry cannot be reached from this machine (%s).",
@@ -168,8 +173,20 @@ def explain(said: str, what: str) -> str:
 
 
 def find() -> Engine:
-    """The engine of this machine, asked for what matters; BuildError when it cannot be used."""
-    program = find_client()
+    """The engine of this machine, asked for what matters; BuildError when none can be used."""
+    faults: list[BuildError] = []
+    for name in CLIENTS:
+        program = find_client((name,), missing="")
+        if program:
+            try:
+                return ask_facts(program)
+            except BuildError as e:
+                # A client may be there without an engine, beside another that works.
+                faults.append(e)
+    raise faults[0] if faults else BuildError(NOWHERE)
+
+
+def ask_facts(program: str) -> Engine:
     refuse_another_machine(address(program), "")
     code, out, err = ask(program, ("info", "--format", "{{json .}}"))
     try:
@@ -181,19 +198,27 @@ def find() -> Engine:
     if code or errors or not info:
         text = "\n".join([*errors, err, "" if info else out])
         raise BuildError(explain(text, "%s info" % os.path.basename(program)))
-    facts = podman_facts(info) if "host" in info else docker_facts(program, info)
-    return Engine(program, facts)
+    return Engine(program, podman_facts(info) if "host" in info else docker_facts(program, info))
 
 
-def find_client() -> str:
+def client_of(facts: dict[str, Any]) -> Engine:
+    """The engine that was found before, by its `facts`."""
+    names = sorted(CLIENTS, key=lambda name: name != facts["kind"])
+    return Engine(find_client(tuple(names), NOWHERE), facts)
+
+
+def find_client(names: tuple[str, ...], missing: str) -> str:
+    """Path of the first client that is there; "", or BuildError with `missing`, without one."""
     # A run may have a PATH that is meant for the inside of its container.
     path = "%s:/usr/local/bin:/usr/bin:/bin" % os.environ.get("PATH", "")
-    for name in CLIENTS:
+    for name in names:
         try:
             return processes.find_program(name, path, "/")
         except processes.StartError:
             continue
-    raise BuildError(NOWHERE)
+    if missing:
+        raise BuildError(missing)
+    return ""
 
 
 def docker_facts(program: str, info: dict[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,8 @@ APT_FAULTS = (
         "for one that is there.",
     ),
     (
-        r"(?:Temporary failure resolving|Could not connect to|Failed to fetch) '?([^\s':]+:?[^\s':]+)",
+        r"(?:Temporary failure resolving|Could not connect to|Failed to fetch) "
+        r"'?([^\s':]+:?[^\s':]+)",
         "The package mirror of the base image cannot be reached from a container (%s).",
     ),
     (r"No space left on device", "The disk of the container engine is full. Make room there."),
