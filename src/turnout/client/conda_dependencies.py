@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from turnout.client import requirements_files
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
+from turnout.spec.errors import EnvironmentSpecError
+from turnout.spec.sources import REPEATABLE, normal_option
 
 FILE_NAME = "conda_dependencies.yml"
-PYTHON = re.compile(r"python(?:\s*[=<>~!].*|\s*)")
+PYTHON = re.compile(r"python(?:\s*[=<>~!\s].*|\s*)")
 VERSION = re.compile(r"\d+(\.\d+){0,2}(\.\*)?")
 REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
@@ -40,8 +43,12 @@ class CondaDependencies:
         self._pip_options: list[str] = []
         self._channels: list[str] = []
         self._name = "project_environment"
+        #: Where a requirement was written, by the requirement.
+        self._origins: dict[str, str] = {}
         if conda_dependencies_file_path is not None:
-            self._take(read_yaml(Path(conda_dependencies_file_path)))
+            path = Path(conda_dependencies_file_path)
+            data, lines = read_yaml(path)
+            self._take(data, lines, path)
         elif _underlying_structure is not None:
             self._take(_underlying_structure)
 
@@ -65,6 +72,21 @@ class CondaDependencies:
             found.set_python_version(python_version)
         return found
 
+    @staticmethod
+    def from_requirements(path: str | os.PathLike[str]) -> CondaDependencies:
+        """The pip packages of a requirements file, and its options that say where they are."""
+        read = requirements_files.read(os.fspath(path))
+        found = CondaDependencies()
+        found.add_requirements(read)
+        return found
+
+    def add_requirements(self, found: requirements_files.Requirements) -> None:
+        for option in found.options:
+            self.set_pip_option(option)
+        for package in found.packages:
+            self.add_pip_package(package)
+        self._origins.update(found.origins)
+
     # -- packages -------------------------------------------------------------------------------
 
     @property
@@ -83,11 +105,20 @@ class CondaDependencies:
     def conda_channels(self) -> list[str]:
         return list(self._channels)
 
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each package was written: `{"idna==99": "conda_dependencies.yml, line 7"}`.
+        Those that were added by a program are not in it."""
+        held = {*self._conda, *self._pip}
+        return {k: v for k, v in self._origins.items() if k in held or PYTHON.fullmatch(k)}
+
     def add_conda_package(self, conda_package: str) -> None:
         """Add, or replace the one of that name: `scikit-learn=1.5`."""
         text = checked(conda_package)
         if PYTHON.fullmatch(text):
-            self.set_python_version(text[len("python") :].strip().lstrip("=") or None)
+            version = text[len("python") :].strip().lstrip("=").strip()
+            # "3.11=h1234_0": the build of one platform says nothing on another.
+            self.set_python_version(version.split("=")[0] or None)
         else:
             replace_or_add(self._conda, text)
 
@@ -118,12 +149,27 @@ class CondaDependencies:
         self.set_pip_option(f"--index-url {index_url}")
 
     def set_pip_option(self, pip_option: str) -> None:
-        word = pip_option.split()[0]
-        self._pip_options = [o for o in self._pip_options if o.split()[0] != word]
-        self._pip_options.append(pip_option)
+        """Add an option such as "--extra-index-url https://…"; those that can be there only once
+        replace the one before. Raises `RunConfigurationException` for what is not supported, and
+        for a password in an address."""
+        try:
+            option = normal_option(pip_option)
+        except EnvironmentSpecError as e:
+            raise RunConfigurationException(e.message) from None
+        word = option.split()[0]
+        if word not in REPEATABLE:
+            self.remove_pip_option(option)
+        if option not in self._pip_options:
+            self._pip_options.append(option)
 
     def remove_pip_option(self, pip_option: str) -> None:
-        self._pip_options = [o for o in self._pip_options if o.split()[0] != pip_option.split()[0]]
+        """Remove the option: all of that name, or with a value only that one."""
+        name, _, value = pip_option.replace("=", " ", 1).partition(" ")
+        self._pip_options = [
+            o
+            for o in self._pip_options
+            if o.split()[0] != name or (name in REPEATABLE and value and o.split()[1:] != [value])
+        ]
 
     def set_python_version(self, version: str | None) -> None:
         """Such as "3.11" or "3.11.7"; None for the target's own."""
@@ -171,21 +217,47 @@ class CondaDependencies:
         goal.write_text(self.serialize_to_string())
         return str(goal)
 
-    def _take(self, data: Any) -> None:
+    def _take(
+        self,
+        data: Any,
+        lines: Mapping[tuple[int, ...], int] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """Take the content of a conda environment file; `lines` has where its entries are."""
         if not isinstance(data, dict):
             raise RunConfigurationException("A conda environment file is a mapping.")
         self._name = str(data.get("name") or self._name)
         self._channels = [str(c) for c in data.get("channels") or []]
-        for item in data.get("dependencies") or []:
-            if isinstance(item, dict):
-                for line in item.get("pip") or []:
-                    text = str(line)
-                    if text.startswith("-"):
-                        self.set_pip_option(text)
-                    else:
-                        self.add_pip_package(text)
-            else:
-                self.add_conda_package(str(item))
+        for i, item in enumerate(entries(data.get("dependencies"), "dependencies")):
+            if not isinstance(item, dict):
+                self._take_entry(str(item), where(path, lines, (i,)), self.add_conda_package)
+                continue
+            unknown = [key for key in item if key != "pip"]
+            if unknown:
+                raise RunConfigurationException(
+                    f"{where(path, lines, (i,))}'{unknown[0]}' is no list of packages; a conda "
+                    "environment file may have 'pip:' there."
+                )
+            for j, line in enumerate(entries(item.get("pip"), "pip")):
+                self._take_pip(str(line), where(path, lines, (i, j)), path)
+
+    def _take_pip(self, text: str, origin: str, path: Path | None) -> None:
+        include = requirements_files.INCLUDE.fullmatch(text)
+        if include and path is not None:
+            self.add_requirements(requirements_files.read(path.parent / include["file"]))
+        else:
+            is_option = text.startswith("-")
+            self._take_entry(
+                text, origin, self.set_pip_option if is_option else self.add_pip_package
+            )
+
+    def _take_entry(self, text: str, origin: str, take: Callable[[str], None]) -> None:
+        try:
+            take(text)
+        except RunConfigurationException as e:
+            raise RunConfigurationException(f"{origin}{e.message}") from None
+        if origin:
+            self._origins[text.strip()] = origin.rstrip(": ")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CondaDependencies) and self.as_dict() == other.as_dict()
@@ -224,12 +296,51 @@ def replace_or_add(packages: list[str], package: str) -> None:
     packages.append(package)
 
 
-def read_yaml(path: Path) -> Any:
+def entries(given: object, what: str) -> list[Any]:
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise RunConfigurationException(f"'{what}' of a conda environment file must be a list.")
+    return given
+
+
+def where(
+    path: Path | None, lines: Mapping[tuple[int, ...], int] | None, place: tuple[int, ...]
+) -> str:
+    """`conda.yml, line 7: `, or nothing when it came from no file."""
+    if path is None or not lines or place not in lines:
+        return ""
+    return f"{path}, line {lines[place]}: "
+
+
+def read_yaml(path: Path) -> tuple[Any, dict[tuple[int, ...], int]]:
+    """(content, line of each dependency: by its index, and within the pip list by both)."""
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text())
+        text = path.expanduser().read_text()
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
     except FileNotFoundError:
         raise UserErrorException(f"There is no file '{path}'.") from None
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
         raise UserErrorException(f"'{path}' cannot be read as YAML: {e}") from None
+    return data, dependency_lines(root)
+
+
+def dependency_lines(root: Any) -> dict[tuple[int, ...], int]:
+    found: dict[tuple[int, ...], int] = {}
+    for i, node in enumerate(child(root, "dependencies")):
+        found[(i,)] = node.start_mark.line + 1
+        for j, line in enumerate(child(node, "pip")):
+            found[(i, j)] = line.start_mark.line + 1
+    return found
+
+
+def child(node: Any, name: str) -> list[Any]:
+    """Nodes of the list that the mapping `node` has under `name`."""
+    pairs = node.value if getattr(node, "id", "") == "mapping" else []
+    for key, value in pairs:
+        if key.value == name and value.id == "sequence":
+            return value.value
+    return []
