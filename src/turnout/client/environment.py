@@ -173,16 +173,23 @@ class Environment(Section):
 
     def register(self, workspace: Workspace) -> Environment:
         """Keep it under its name. The newest version again when that says the same, else the next
-        number; `version` may name one that is free. The registered environment."""
+        number; `version` may name one that is free. The registered environment, which this one
+        is from now on too."""
         if not self.name:
             raise UserErrorException("An environment needs a name to be registered.")
         self.send_password(workspace)
+        kept = self.__dict__.get("_kept")
+        # A version that came from the workspace was not asked for: a change makes the next one.
+        is_asked = kept is None or kept[:2] != (self.name, self.version)
         body = {
             "name": self.name,
-            "version": None if self.is_registered() else self.version,
+            "version": self.version if is_asked else None,
             "definition": to_dict(self.definition()),
         }
-        return from_view(workspace.client.post("/v1/environments", body))
+        found = from_view(workspace.client.post("/v1/environments", body))
+        self.version = found.version
+        self.__dict__["_kept"] = (self.name, self.version, self.definition())
+        return found
 
     @staticmethod
     def get(

@@ -112,9 +112,10 @@ class DockerSection(Section):
 
     def definition(self) -> DockerDefinition:
         registry = self.base_image_registry
+        unsaid = not self.enabled and self.base_image == DEFAULT_CPU_IMAGE
         return DockerDefinition(
             enabled=self.enabled,
-            base_image=self.base_image,
+            base_image=None if unsaid else self.base_image,
             base_dockerfile=dockerfile_text(self.base_dockerfile),
             base_image_registry=RegistryDefinition(registry.address, registry.username),
             shared_volumes=self.shared_volumes,
@@ -129,9 +130,10 @@ class DockerSection(Section):
 
     @staticmethod
     def from_definition(given: DockerDefinition) -> DockerSection:
+        unsaid = not given.enabled and not given.base_dockerfile
         return DockerSection(
             enabled=given.enabled,
-            base_image=given.base_image,
+            base_image=given.base_image or (DEFAULT_CPU_IMAGE if unsaid else None),
             base_dockerfile=given.base_dockerfile,
             base_image_registry=ContainerRegistry(
                 given.base_image_registry.address, given.base_image_registry.username

@@ -44,6 +44,11 @@ def config(*argv: str) -> ScriptRunConfig:
         ("a.py --targ lab", "", "a.py --targ lab"),
         ("a.py -", "", "a.py -"),
         ("a.py -1 -0.5", "", "a.py -1 -0.5"),
+        # Words that scripts use themselves.
+        ("a.py --network resnet50 --memory 3", "", "a.py --network resnet50 --memory 3"),
+        ("--memory 4g --docker x a.py --cpus 2", "--memory 4g --docker x", "a.py --cpus 2"),
+        ("a.py --docker-arg=--init", "", "a.py --docker-arg=--init"),
+        ("--docker-arg=--init a.py", "--docker-arg=--init", "a.py"),
     ],
 )
 def test_split(argv: str, ours: str, script: str) -> None:
@@ -90,7 +95,9 @@ def test_a_version_makes_an_environment_and_a_path_is_used() -> None:
     assert python.interpreter_path == "/opt/python"
 
 
-@pytest.mark.parametrize("line", ["-e .", "--index-url https://x", "numpy \\"])
+@pytest.mark.parametrize(
+    "line", ["-e .", "./wheels/a.whl", "--no-deps", "numpy==1 --hash=sha256:a"]
+)
 def test_requirements_that_cannot_be_kept(folder: Path, line: str) -> None:
     (folder / "r.txt").write_text(f"pandas\n{line}\n")
     with pytest.raises(UserError, match=r"r\.txt, line 2"):
@@ -100,7 +107,7 @@ def test_requirements_that_cannot_be_kept(folder: Path, line: str) -> None:
 def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_HERE", "a=b")
     found = config("--env", "X=1=2", "--env", "FROM_HERE", "--env", "EMPTY=", "a.py")
-    assert found.run_config.environment.environment_variables == {
+    assert found.run_config.environment_variables == {
         "X": "1=2", "FROM_HERE": "a=b", "EMPTY": "",
     }  # fmt: skip
 

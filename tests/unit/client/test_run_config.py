@@ -148,8 +148,6 @@ def test_variables_join() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rc: setattr(rc.environment.docker, "enabled", True), "docker.enabled = False"),
-        (lambda rc: setattr(rc.docker, "use_docker", True), "use_docker = False"),
         (lambda rc: setattr(rc, "communicator", "OpenMpi"), "communicator 'OpenMpi'"),
         (lambda rc: rc.data_references.update(a=1), "Data references"),
         (lambda rc: setattr(rc, "node_count", 2), "node_count must be 1"),
