@@ -118,7 +118,8 @@ class CondaDependencies:
         if PYTHON.fullmatch(text):
             version = text[len("python") :].strip().lstrip("=").strip()
             # "3.11=h1234_0": the build of one platform says nothing on another.
-            self.set_python_version(version.split("=")[0] or None)
+            exact = version if version[:1] in "<>!~" else version.split("=")[0]
+            self.set_python_version(exact or None)
         else:
             replace_or_add(self._conda, text)
 

@@ -68,7 +68,8 @@ def fill(section: Section, data: dict[str, Any], where: str) -> None:
     """Set what `data` says; unknown names are refused with the nearest."""
     for key, value in data.items():
         name = snake(key)
-        if name in ELSEWHERE or value is None:
+        # Only "no image" says something: a Dockerfile makes it.
+        if name in ELSEWHERE or (value is None and name != "base_image"):
             continue
         if f"_{name}" in section.__dataclass_fields__:
             name = f"_{name}"

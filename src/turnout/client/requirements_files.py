@@ -60,6 +60,7 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         begin = begin or number
+        line = line.lstrip() if held else line
         if line.endswith("\\") and number < len(lines):
             held += line[:-1].rstrip() + " "
             continue

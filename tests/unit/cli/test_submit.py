@@ -82,8 +82,12 @@ def test_packages_make_an_environment(folder: Path) -> None:
     python = config("--pip", "numpy", "-r", "r.txt", "a.py").run_config.environment.python
     assert not python.user_managed_dependencies
     assert list(python.conda_dependencies.pip_packages) == [
-        "numpy", "pandas>=2", "scikit-learn==1.5",
+        "pandas>=2", "scikit-learn==1.5", "numpy",
     ]  # fmt: skip
+    # What is typed beats what the file says.
+    python = config("--pip", "pandas==2.2", "-r", "r.txt", "a.py").run_config.environment.python
+    assert "pandas==2.2" in python.conda_dependencies.pip_packages
+    assert "pandas>=2" not in python.conda_dependencies.pip_packages
 
 
 def test_a_version_makes_an_environment_and_a_path_is_used() -> None:
@@ -130,3 +134,61 @@ def test_where_the_script_lies(folder: Path, tmp_path: Path) -> None:
 def test_experiment_name(tmp_path: Path, name: str, expected: str) -> None:
     (tmp_path / name).mkdir(exist_ok=True)
     assert submit.experiment_name(str(tmp_path / name)) == expected
+
+
+CONDA = """\
+name: x
+dependencies:
+  - python=3.11
+  - numpy=1.26
+  - pip:
+    - idna==99
+"""
+
+
+def test_conda_files_say_where_each_package_was_written(folder: Path) -> None:
+    (folder / "conda.yml").write_text(CONDA)
+    (folder / "a.py").touch()
+    found = config("-f", "conda.yml", "--conda-package", "scipy", "a.py").to_spec().environment
+    assert (found.python_version, found.conda) == ("3.11", ("numpy=1.26", "scipy"))
+    assert found.origins == {
+        "python=3.11": "conda.yml, line 3",
+        "numpy=1.26": "conda.yml, line 4",
+        "idna==99": "conda.yml, line 6",
+    }
+
+
+def test_containers(folder: Path) -> None:
+    (folder / "a.py").touch()
+    (folder / "Dockerfile").write_text("FROM python:3.12\n")
+    found = config(
+        "--docker", "python:3.12", "--memory", "4g", "--cpus", "1.5", "--network", "none",
+        "--docker-arg=--init", "--docker-arg=-v/a:/b", "--no-eras", "a.py",
+    ).to_spec().environment  # fmt: skip
+    assert (found.user_managed, found.interpreter, found.eras) == (True, "python", False)
+    box = found.container
+    assert box is not None
+    assert (box.image, box.memory, box.cpus, box.network) == ("python:3.12", "4g", 1.5, "none")
+    assert box.arguments == ("--init", "-v/a:/b")
+    found = config("--dockerfile", "Dockerfile", "--pip", "idna", "a.py").to_spec().environment
+    assert not found.user_managed
+    assert found.container is not None
+    assert (found.container.image, found.container.dockerfile) == ("", "FROM python:3.12\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        ("--memory 4g a.py", "--memory is for a container"),
+        ("--docker x --dockerfile y a.py", "not both"),
+        ("--dockerfile nowhere a.py", "nowhere' cannot be read"),
+        ("--environment sk --pip x a.py", "leave --pip out"),
+        ("--environment sk: a.py", "NAME:VERSION"),
+        ("--docker -x a.py", "expected one argument"),
+        ("--pip ./x.whl a.py", "a file of this machine"),
+    ],
+)
+def test_contradictions(folder: Path, argv: str, text: str) -> None:
+    (folder / "a.py").touch()
+    with pytest.raises(UserError, match=text):
+        config(*argv.split()).to_spec()
