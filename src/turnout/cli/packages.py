@@ -66,7 +66,7 @@ def declare_limits(group: Any) -> None:
         action="append",
         default=[],
         metavar="ARG",
-        help="an argument of docker run, as in --docker-arg=--init; repeatable",
+        help="one more argument of docker run; repeatable",
     )
 
 

@@ -24,7 +24,7 @@ EXAMPLES = """\
   turnout submit train.py --target lab --pip scikit-learn --pip pandas
   turnout submit train.py --requirements requirements.txt --python 3.11
   turnout submit train.py --conda environment.yml --target lab
-  turnout submit --docker python:3.12 --memory 4g train.py
+  turnout submit --docker python:3.12 --memory 4g --docker-arg=--init train.py
   turnout submit --target lab --detach train.py
   turnout submit train.py -- --name this-goes-to-the-script
 
