@@ -168,8 +168,8 @@ def field_comments(path: Path, *, shared: bool = False) -> dict[str, str]:
 
 def config_page() -> str:
     intro = (
-        "They hold for everyone who uses the workspace: `turnout config KEY VALUE`. What a run was "
-        "built with is kept with the run; a setting that changes later changes nothing of it."
+        "They hold for everyone who uses the workspace: `turnout config KEY VALUE`. A run takes "
+        "them as they are when it starts."
     )
     parts = (
         f"## {key}\n\n{setting.help}\n\nValue: `{setting.kind}`. "

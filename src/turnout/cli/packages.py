@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.spec.errors import UserError
@@ -79,7 +78,7 @@ def make_environment(given: argparse.Namespace, interpreter: str) -> Environment
 
     Raises `UserError` for options that contradict each other."""
     from turnout.client.environment import Environment
-    from turnout.client.environment_sections import dockerfile_text
+    from turnout.client.environment_sections import read_dockerfile
 
     if given.docker and given.dockerfile:
         raise UserError("Give --docker or --dockerfile, not both.")
@@ -88,8 +87,7 @@ def make_environment(given: argparse.Namespace, interpreter: str) -> Environment
         found.docker.enabled = True
         found.docker.base_image = given.docker
         if given.dockerfile:
-            # By its path whatever it looks like: a file may be called "#1".
-            found.docker.base_dockerfile = dockerfile_text(str(Path(given.dockerfile).absolute()))
+            found.docker.base_dockerfile = read_dockerfile(given.dockerfile)
         interpreter = "python"
     is_version = bool(given.python and VERSION.fullmatch(given.python))
     if not asks_for_packages(given) and not is_version:

@@ -173,7 +173,10 @@ def show_one(given: argparse.Namespace) -> int:
             "error": error.get("message"),
             "exit code": error.get("exit_code"),
             "target": view["target"],
-            "script": printable(" ".join(words)),
+            "script": "none: prepares only"
+            if spec.get("prepare_only")
+            else printable(" ".join(words)),
+            "environment": printable((spec.get("environment") or {}).get("name", "")),
             "submitted": f"{view['created_at']} ({ago(view['created_at'])})",
             "took": took(view),
             "attempt": view["attempt"] if view["attempt"] > 1 else None,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from turnout.client import requirements_files
-from turnout.client.exceptions import RunConfigurationException, UserErrorException
+from turnout.client import conda_files, requirements_files
+from turnout.client.exceptions import RunConfigurationException
 from turnout.spec.errors import EnvironmentSpecError
 from turnout.spec.sources import REPEATABLE, normal_option
 
@@ -47,7 +47,7 @@ class CondaDependencies:
         self._origins: dict[str, str] = {}
         if conda_dependencies_file_path is not None:
             path = Path(conda_dependencies_file_path)
-            data, lines = read_yaml(path)
+            data, lines = conda_files.read(path)
             self._take(data, lines, path)
         elif _underlying_structure is not None:
             self._take(_underlying_structure)
@@ -229,18 +229,21 @@ class CondaDependencies:
             raise RunConfigurationException("A conda environment file is a mapping.")
         self._name = str(data.get("name") or self._name)
         self._channels = [str(c) for c in data.get("channels") or []]
-        for i, item in enumerate(entries(data.get("dependencies"), "dependencies")):
+        for i, item in enumerate(conda_files.entries(data.get("dependencies"), "dependencies")):
             if not isinstance(item, dict):
-                self._take_entry(str(item), where(path, lines, (i,)), self.add_conda_package)
+                self._take_entry(
+                    str(item), conda_files.where(path, lines, (i,)), self.add_conda_package
+                )
                 continue
             unknown = [key for key in item if key != "pip"]
             if unknown:
+                place = conda_files.where(path, lines, (i,))
                 raise RunConfigurationException(
-                    f"{where(path, lines, (i,))}'{unknown[0]}' is no list of packages; a conda "
-                    "environment file may have 'pip:' there."
+                    f"{place}'{unknown[0]}' is no list of packages; a conda environment file may "
+                    "have 'pip:' there."
                 )
-            for j, line in enumerate(entries(item.get("pip"), "pip")):
-                self._take_pip(str(line), where(path, lines, (i, j)), path)
+            for j, line in enumerate(conda_files.entries(item.get("pip"), "pip")):
+                self._take_pip(str(line), conda_files.where(path, lines, (i, j)), path)
 
     def _take_pip(self, text: str, origin: str, path: Path | None) -> None:
         include = requirements_files.INCLUDE.fullmatch(text)
@@ -295,53 +298,3 @@ def replace_or_add(packages: list[str], package: str) -> None:
             packages[i] = package
             return
     packages.append(package)
-
-
-def entries(given: object, what: str) -> list[Any]:
-    if given is None:
-        return []
-    if not isinstance(given, list):
-        raise RunConfigurationException(f"'{what}' of a conda environment file must be a list.")
-    return given
-
-
-def where(
-    path: Path | None, lines: Mapping[tuple[int, ...], int] | None, place: tuple[int, ...]
-) -> str:
-    """`conda.yml, line 7: `, or nothing when it came from no file."""
-    if path is None or not lines or place not in lines:
-        return ""
-    return f"{path}, line {lines[place]}: "
-
-
-def read_yaml(path: Path) -> tuple[Any, dict[tuple[int, ...], int]]:
-    """(content, line of each dependency: by its index, and within the pip list by both)."""
-    import yaml
-
-    try:
-        text = path.expanduser().read_text()
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except FileNotFoundError:
-        raise UserErrorException(f"There is no file '{path}'.") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
-        raise UserErrorException(f"'{path}' cannot be read as YAML: {e}") from None
-    return data, dependency_lines(root)
-
-
-def dependency_lines(root: Any) -> dict[tuple[int, ...], int]:
-    found: dict[tuple[int, ...], int] = {}
-    for i, node in enumerate(child(root, "dependencies")):
-        found[(i,)] = node.start_mark.line + 1
-        for j, line in enumerate(child(node, "pip")):
-            found[(i, j)] = line.start_mark.line + 1
-    return found
-
-
-def child(node: Any, name: str) -> list[Any]:
-    """Nodes of the list that the mapping `node` has under `name`."""
-    pairs = node.value if getattr(node, "id", "") == "mapping" else []
-    for key, value in pairs:
-        if key.value == name and value.id == "sequence":
-            return value.value
-    return []

@@ -55,10 +55,13 @@ def load(folder: Path) -> Environment:
     except (OSError, ValueError) as e:
         raise UserErrorException(f"'{path}' cannot be read: {e}.") from None
     found = Environment(data.pop("name", None), data.pop("version", None))
+    inline = (data.get("python") or {}).get("condaDependencies")
     fill(found, data, str(path))
     docker = found.docker
     if docker.base_dockerfile and (folder / docker.base_dockerfile).is_file():
         docker.base_dockerfile = (folder / docker.base_dockerfile).read_text()
+    if isinstance(inline, dict):
+        found.python.conda_dependencies = CondaDependencies(_underlying_structure=inline)
     if (folder / FILE_NAME).is_file():
         found.python.conda_dependencies = CondaDependencies(folder / FILE_NAME)
     return found

@@ -185,8 +185,12 @@ def dockerfile_text(given: str | os.PathLike[str] | None) -> str | None:
     text = os.fspath(given)
     if "\n" in text or text.lstrip().upper().startswith(("FROM ", "ARG ", "#")):
         return text
+    return read_dockerfile(text)
+
+
+def read_dockerfile(path: str) -> str:
     try:
-        return Path(text).expanduser().read_text()
+        return Path(path).expanduser().read_text()
     except (OSError, UnicodeDecodeError) as e:
         why = e.strerror if isinstance(e, OSError) else "it is not text"
-        raise UserErrorException(f"The Dockerfile '{text}' cannot be read: {why}.") from None
+        raise UserErrorException(f"The Dockerfile '{path}' cannot be read: {why}.") from None

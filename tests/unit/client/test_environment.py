@@ -25,6 +25,7 @@ from turnout import (
     Workspace,
 )
 from turnout.client import environment_folders, environment_sources
+from turnout.client.details import details
 from turnout.client.environment import DEFAULT_CPU_IMAGE
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.run import from_view
@@ -466,3 +467,21 @@ def test_this_very_python() -> None:
     assert words[0] == sys.version.split()[0]
     assert f"pytest=={version('pytest')}" in words
     assert not any(word.startswith("turnout==") for word in words)
+
+
+def test_v1s_folders_with_an_inline_list(tmp_path: Path) -> None:
+    inline = {"dependencies": ["python=3.8.5", {"pip": ["idna"]}], "channels": ["conda-forge"]}
+    data = {"name": "e", "python": {"condaDependencies": inline}}
+    (tmp_path / "azureml_environment.json").write_text(json.dumps(data))
+    found = Environment.load_from_directory(tmp_path).python.conda_dependencies
+    assert (found.get_python_version(), found.pip_packages) == ("3.8.5", ["idna"])
+
+
+def test_details_show_the_container() -> None:
+    spec = {
+        "script": "a.py",
+        "environment": {"name": "box:2", "pip": ["idna"], "container": {"image": "a:1"}},
+    }
+    shown = details(run_view(spec=spec), {})["runDefinition"]["environment"]
+    assert (shown["name"], shown["version"]) == ("box", "2")
+    assert (shown["docker"]["enabled"], shown["docker"]["baseImage"]) == (True, "a:1")

@@ -300,3 +300,20 @@ def test_a_run_that_only_prepares_is_taken() -> None:
     found = checked_spec(NewRun("k" * 16, "environments", spec))
     assert found is not None
     assert to_dict(found) == spec
+
+
+async def test_names_that_are_registered_at_once_on_a_server(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A database server lets two writers read the same newest version; the second one is refused.
+    real = named.versions
+    stale = [True, True]
+
+    async def versions(session: Any, name: str) -> list[str]:
+        return [] if stale and stale.pop() else await real(session, name)
+
+    db = parts_of(app).db
+    await named.register(db, named.NewEnvironment("sk", NUMPY))
+    monkeypatch.setattr(named, "versions", versions)
+    found, is_new = await named.register(db, named.NewEnvironment("sk", PANDAS))
+    assert (found["version"], is_new) == ("2", True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from turnout.service.db import Database, Session, now
 from turnout.service.environments import curated
@@ -16,6 +17,9 @@ from turnout.spec.definitions import EnvironmentDefinition
 from turnout.spec.errors import ConflictError, NotFoundError, UserError
 from turnout.spec.records import from_dict, nearest, to_dict
 from turnout.spec.runs import NAME, check_name
+
+#: Registrations of one name at the same moment that are put up with.
+TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,19 @@ async def register(db: Database, new: NewEnvironment) -> tuple[dict[str, Any], b
     definition = from_dict(EnvironmentDefinition, new.definition, "The environment")
     definition.to_spec()
     plain = to_dict(definition)
+    for left in reversed(range(TRIES)):
+        try:
+            return await write(db, new, plain)
+        except IntegrityError:
+            # On a database server, where writers do not queue: another took the number.
+            if not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def write(
+    db: Database, new: NewEnvironment, plain: dict[str, Any]
+) -> tuple[dict[str, Any], bool]:
     async with db.write() as session:
         if new.version is None:
             same = await newest(session, new.name)
