@@ -54,6 +54,7 @@ def show_all(given: argparse.Namespace) -> int:
 
 
 def log_out(given: argparse.Namespace) -> int:
-    default_client().request("DELETE", f"/v1/registries/{segment(given.address)}")
+    address = given.address.split("://")[-1].split("/")[0]
+    default_client().request("DELETE", f"/v1/registries/{segment(address)}")
     print(f"The login at {given.address} is forgotten.")
     return 0

@@ -17,6 +17,7 @@ from turnout.spec.sources import REPEATABLE, normal_option
 FILE_NAME = "conda_dependencies.yml"
 PYTHON = re.compile(r"python(?:\s*[=<>~!\s].*|\s*)")
 VERSION = re.compile(r"\d+(\.\d+){0,2}(\.\*)?")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -178,7 +179,10 @@ class CondaDependencies:
             raise RunConfigurationException(
                 f"'{version}' is no Python version; write it like '3.11' or '3.11.7'."
             )
-        self._python = version
+        if version is not None:
+            version = version.removesuffix(".*")
+        # "3" is what every Python is that a target may have.
+        self._python = None if version == "3" else version
 
     def get_python_version(self) -> str | None:
         return self._python
@@ -288,7 +292,14 @@ def checked(package: object) -> str:
 
 
 def key(package: str) -> str:
-    found = REQUIREMENT_NAME.match(package)
+    """What a requirement is about: two of the same are one.
+
+    >>> key("Scikit_Learn==1.5"), key("conda-forge::numpy=1.26"), key("https://x.org/a.whl")
+    ('scikit-learn', 'numpy', 'https://x.org/a.whl')
+    """
+    if ADDRESS.match(package):
+        return package
+    found = REQUIREMENT_NAME.match(package.rpartition("::")[2])
     return (found.group(1) if found else package).lower().replace("_", "-").replace(".", "-")
 
 

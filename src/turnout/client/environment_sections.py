@@ -115,16 +115,18 @@ class DockerSection(Section):
         unsaid = not self.enabled and self.base_image == DEFAULT_CPU_IMAGE
         return DockerDefinition(
             enabled=self.enabled,
-            base_image=None if unsaid else self.base_image,
+            base_image=None if unsaid else text(self.base_image),
             base_dockerfile=dockerfile_text(self.base_dockerfile),
-            base_image_registry=RegistryDefinition(registry.address, registry.username),
+            base_image_registry=RegistryDefinition(
+                text(registry.address), text(registry.username)
+            ),
             shared_volumes=self.shared_volumes,
-            shm_size=self.shm_size,
+            shm_size=text(self.shm_size),
             gpu_support=self.gpu_support,
             arguments=texts("docker.arguments", self.arguments),
-            memory=self.memory,
-            cpus=None if self.cpus is None else float(self.cpus),
-            network=self.network,
+            memory=text(self.memory),
+            cpus=number("docker.cpus", self.cpus),
+            network=text(self.network),
             system_packages=texts("docker.system_packages", self.system_packages),
         )
 
@@ -173,6 +175,17 @@ def texts(what: str, given: object) -> tuple[str, ...]:
     if not isinstance(given, list | tuple):
         raise RunConfigurationException(f"{what} must be a list: [{given!r}].")
     return tuple(str(word) for word in given)
+
+
+def text(given: object) -> str | None:
+    return None if given is None else str(given)
+
+
+def number(what: str, given: Any) -> float | None:
+    try:
+        return None if given is None else float(given)
+    except (TypeError, ValueError):
+        raise RunConfigurationException(f"{what} must be a number, not {given!r}.") from None
 
 
 def dockerfile_text(given: str | os.PathLike[str] | None) -> str | None:

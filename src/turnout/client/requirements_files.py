@@ -16,6 +16,7 @@ INCLUDE = re.compile(r"(?:-r|--requirement)(?:\s*=\s*|\s*)(?P<file>\S.*)")
 EDITABLE = re.compile(r"(-e|--editable)\b")
 HASH = re.compile(r"\s--hash[= ]")
 LOCAL = re.compile(r"[./~]|[^@]*\.(whl|tar\.gz|zip)$|(\S+\s*@\s*)?file:")
+ADDRESS = re.compile(r"(https?|git\+[a-z]+)://")
 
 
 @dataclass
@@ -94,7 +95,7 @@ def take_line(
             f"{where}: hashes are not supported. Name versions alone: "
             f"'{HASH.split(line)[0].strip()}'. What was installed is kept with every run."
         )
-    if LOCAL.match(line):
+    if LOCAL.match(line) and not ADDRESS.match(line):
         raise refused(where, line)
     found.packages.append(line)
     found.origins[line] = where

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ VIEW = {
 }
 ROW = {
     "key": "abcdef0123456789" * 4, "label": "3 packages", "kind": "conda", "ready": True,
-    "size": 2_000_000, "used_at": time.time() - 90, "built_at": 1.7e9, "in_use": False,
+    "size": 2_000_000, "used_at": 1.75e9, "built_at": 1.7e9, "in_use": False,
 }  # fmt: skip
 OTHER = {**ROW, "key": "abcd" + "0" * 60, "used_at": 1.7e9, "in_use": True}
 
@@ -190,7 +189,7 @@ def test_what_is_built(capsys: Out) -> None:
     lines = capsys.readouterr().out.splitlines()
     # The last used first.
     assert lines[1].split()[:2] == ["abcdef012345", "lab"]
-    assert "1 m 30 s ago" in lines[1]
+    assert " ago" in lines[1]
     assert "in use" in lines[2]
     assert cli.main(["environments", "list", "--built"]) == 0
     caught = capsys.readouterr()

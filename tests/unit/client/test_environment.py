@@ -256,6 +256,7 @@ def test_docker_configurations_add_to_the_environment(tmp_path: Path) -> None:
     ("name", "value", "word"),
     [
         ("memory", "lots", "memory 'lots' is not a size"),
+        ("cpus", "many", "cpus must be a number"),
         ("cpus", 0, "cpus must be more than 0"),
         ("network", "--privileged", "cannot name a network"),
         ("system_packages", ["-o x"], "Debian package"),

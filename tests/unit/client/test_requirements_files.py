@@ -147,6 +147,25 @@ def test_what_a_program_changes_has_no_line(folder: Path) -> None:
     assert cd.origins == {}
 
 
+def test_addresses_and_channels_are_not_names(folder: Path) -> None:
+    (folder / "r.txt").write_text("https://x.org/a.whl\nhttps://x.org/b.zip\ngit+https://x/c\n")
+    cd = CondaDependencies.from_requirements("r.txt")
+    cd.add_conda_package("conda-forge::numpy")
+    cd.add_conda_package("conda-forge::scipy")
+    cd.add_conda_package("numpy=2")
+    assert cd.pip_packages == ["https://x.org/a.whl", "https://x.org/b.zip", "git+https://x/c"]
+    assert cd.conda_packages == ["numpy=2", "conda-forge::scipy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "version"),
+    [("python=3.8.*", "3.8"), ("python=3", None), ("python", None), ("python 3.9", "3.9")],
+)
+def test_pythons(given: str, version: str | None) -> None:
+    cd = CondaDependencies.create(conda_packages=[given])
+    assert (cd.get_python_version(), cd.conda_packages) == (version, [])
+
+
 def test_pip_options_of_a_list() -> None:
     cd = CondaDependencies.create(pip_indexurl="https://one.example.org")
     cd.set_pip_index_url("https://two.example.org")
