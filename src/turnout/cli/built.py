@@ -20,14 +20,12 @@ def fetch(target: str) -> list[dict[str, Any]]:
     """What the target has built, the last used first; each with the target's name."""
     found = default_client().get(f"/v1/targets/{segment(target)}/environments")["environments"]
     rows = [{"target": target, **row} for row in found]
-    return sorted(rows, key=lambda row: stamp(row.get("used_at")) or "", reverse=True)
+    return sorted(rows, key=lambda row: row.get("used_at") or 0.0, reverse=True)
 
 
-def stamp(at: Any) -> str | None:
-    """A time as the service gives them elsewhere; targets count seconds since the epoch."""
-    if isinstance(at, int | float):
-        return datetime.fromtimestamp(at, timezone.utc).isoformat()
-    return at or None
+def stamp(at: float | None) -> str | None:
+    """Targets count seconds since the epoch; elsewhere times are texts."""
+    return None if at is None else datetime.fromtimestamp(at, timezone.utc).isoformat()
 
 
 def show_all(given: argparse.Namespace) -> int:
@@ -109,28 +107,39 @@ def prune(given: argparse.Namespace) -> int:
         raise UserError("Give KEYs, or --all, or --older-than: one of the three.")
     if given.all and given.older_than:
         raise UserError("Give --all or --older-than, not both.")
-    keys: list[str] = []
+    keys: list[str] | None = None
     if given.keys:
         rows = fetch(given.target)
-        keys = [choose(rows, key, given.target)["key"] for key in given.keys]
+        found = [choose(rows, key, given.target) for key in given.keys]
+        refuse_in_use(found, given.target)
+        keys = [row["key"] for row in found]
     body = {
         "older_than_s": 0 if given.keys or given.all else given.older_than or keep_s(),
         "keys": keys,
         "dry_run": given.dry_run,
     }
     path = f"/v1/targets/{segment(given.target)}/environments/prune"
-    found = default_client().post(path, body)
+    answer = default_client().post(path, body)
     if given.json:
-        print_json(found)
+        print_json(answer)
         return 0
-    removed = [{"target": given.target, **row} for row in found["removed"]]
+    removed = [{"target": given.target, **row} for row in answer["removed"]]
     if not removed:
         print("Nothing to remove.")
         return 0
     print_rows(removed)
     would = "would be removed" if given.dry_run else "removed"
-    print(f"{len(removed)} {would}, {size(found['freed'])}.")
+    print(f"{len(removed)} {would}, {size(answer['freed'])}.")
     return 0
+
+
+def refuse_in_use(rows: list[dict[str, Any]], target: str) -> None:
+    used = [row for row in rows if row.get("in_use")]
+    if used:
+        raise UserError(
+            f"A run on '{target}' uses {used[0]['key'][:SHOWN]} ({printable(used[0]['label'])}). "
+            "Wait for it, or cancel it: turnout run list --state running"
+        )
 
 
 def keep_s() -> int:

@@ -158,19 +158,18 @@ class CondaDependencies:
             option = normal_option(pip_option)
         except EnvironmentSpecError as e:
             raise RunConfigurationException(e.message) from None
-        word = option.split()[0]
-        if word not in REPEATABLE:
-            self.remove_pip_option(option)
+        name = option.partition("=")[0]
+        if name not in REPEATABLE:
+            self.remove_pip_option(name)
         if option not in self._pip_options:
             self._pip_options.append(option)
 
     def remove_pip_option(self, pip_option: str) -> None:
         """Remove the option: all of that name, or with a value only that one."""
-        name, _, value = pip_option.replace("=", " ", 1).partition(" ")
+        name, _, value = pip_option.strip().replace(" ", "=", 1).partition("=")
+        gone = f"{name}={value.strip()}" if value else None
         self._pip_options = [
-            o
-            for o in self._pip_options
-            if o.split()[0] != name or (name in REPEATABLE and value and o.split()[1:] != [value])
+            o for o in self._pip_options if o.partition("=")[0] != name or gone not in (None, o)
         ]
 
     def set_python_version(self, version: str | None) -> None:

@@ -162,7 +162,7 @@ class SparkSection(Section):
 
 @dataclass(repr=False)
 class DatabricksSection(Section):
-    """Libraries of Databricks. Kept as said."""
+    """Libraries of Databricks. Taken; nothing uses them yet."""
 
     maven_libraries: list[Any] = field(default_factory=list[Any])
     pypi_libraries: list[Any] = field(default_factory=list[Any])

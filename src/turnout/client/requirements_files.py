@@ -24,7 +24,7 @@ class Requirements:
     """What a file asks for."""
 
     packages: list[str] = field(default_factory=list[str])
-    #: In their one form: "--index-url https://…".
+    #: In their one form: "--index-url=https://…".
     options: list[str] = field(default_factory=list[str])
     #: Where each package was written: "requirements.txt, line 3".
     origins: dict[str, str] = field(default_factory=dict[str, str])

@@ -104,7 +104,7 @@ def send_password(client: Client, environment: Environment) -> None:
     """Give the password of the image's registry, if there is one, into the workspace's keeping:
     the spec never has it."""
     registry = environment.docker.base_image_registry
-    if not environment.docker.enabled or not registry.password:
+    if not registry.password:
         return
     if not registry.address or not registry.username:
         raise UserErrorException(

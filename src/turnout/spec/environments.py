@@ -92,7 +92,7 @@ class EnvironmentSpec:
     python_version: str | None = None
     #: Requirements as in a requirements file, one each: "scikit-learn==1.5".
     pip: tuple[str, ...] = ()
-    #: Options of pip that say where packages come from: "--index-url https://…".
+    #: Options of pip that say where packages come from: "--index-url=https://…".
     pip_options: tuple[str, ...] = ()
     #: Conda requirements: "scikit-learn=1.5"; solved by the conda kind.
     conda: tuple[str, ...] = ()

@@ -25,13 +25,14 @@ CHANNEL_TOKEN = re.compile(r"://[^/\s]+/t/[^/\s]+")
 
 
 def normal_option(text: str) -> str:
-    """An option of pip in its one form. Raises `EnvironmentSpecError` for those that mean nothing
+    """An option of pip in its one form: one word, as a command line and a requirements file both
+    take it. Raises `EnvironmentSpecError` for those that mean nothing
     on another machine or carry a password.
 
     >>> normal_option("-i https://pypi.example.org/simple")
-    '--index-url https://pypi.example.org/simple'
+    '--index-url=https://pypi.example.org/simple'
     >>> normal_option("--extra-index-url=https://pypi.example.org/simple")
-    '--extra-index-url https://pypi.example.org/simple'
+    '--extra-index-url=https://pypi.example.org/simple'
     """
     found = OPTION.fullmatch(text.strip())
     name = SHORT.get(found["name"], found["name"]) if found else text.strip()
@@ -50,7 +51,7 @@ def normal_option(text: str) -> str:
             "target, or an address."
         )
     check_address(value)
-    return f"{name} {value}".strip()
+    return f"{name}={value}" if value else name
 
 
 def check_address(text: str) -> None:

@@ -144,6 +144,7 @@ def test_register(capsys: Out, client: FakeClient, tmp_path: Path) -> None:
         ("show --target lab abcd", "give more"),
         ("show --target lab zzz", "has built no environment 'zzz'"),
         ("prune --all --older-than 3d", "not both"),
+        ("prune --target lab abcd0", "A run on 'lab' uses abcd00000000"),
         ("prune abc --all", "one of the three"),
         ("prune --older-than soon", "no duration"),
         ("lst", "did you mean 'list'"),
@@ -206,14 +207,14 @@ def test_what_is_built(capsys: Out) -> None:
 @pytest.mark.parametrize(
     ("argv", "older", "keys", "dry"),
     [
-        ("", 7 * 86400, [], False),
-        ("--older-than 12h --dry-run", 12 * 3600, [], True),
-        ("--all", 0, [], False),
-        ("abcde abcd0", 0, [ROW["key"], OTHER["key"]], False),
+        ("", 7 * 86400, None, False),
+        ("--older-than 12h --dry-run", 12 * 3600, None, True),
+        ("--all", 0, None, False),
+        ("abcde", 0, [ROW["key"]], False),
     ],
 )
 def test_prune(
-    capsys: Out, client: FakeClient, argv: str, older: int, keys: list[str], dry: bool
+    capsys: Out, client: FakeClient, argv: str, older: int, keys: list[str] | None, dry: bool
 ) -> None:
     path = "/v1/targets/lab/environments/prune"
     client.answers["POST", path] = {"removed": [ROW], "freed": 2_000_000}

@@ -38,9 +38,9 @@ def test_packages_options_and_their_lines(folder: Path) -> None:
         "torch @ https://x.org/torch.whl#sha256=abc", "idna ; python_version < '4'",
     ]  # fmt: skip
     assert found.options == [
-        "--index-url https://pypi.example.org/simple",
-        "--extra-index-url https://a.example.org",
-        "--extra-index-url https://b.example.org",
+        "--index-url=https://pypi.example.org/simple",
+        "--extra-index-url=https://a.example.org",
+        "--extra-index-url=https://b.example.org",
         "--pre",
     ]
     origins = found.origins
@@ -173,13 +173,13 @@ def test_pip_options_of_a_list() -> None:
     cd.set_pip_option("--extra-index-url https://b.example.org")
     cd.set_pip_option("--extra-index-url https://b.example.org")
     assert cd.pip_options == [
-        "--index-url https://two.example.org",
-        "--extra-index-url https://a.example.org",
-        "--extra-index-url https://b.example.org",
+        "--index-url=https://two.example.org",
+        "--extra-index-url=https://a.example.org",
+        "--extra-index-url=https://b.example.org",
     ]
     cd.remove_pip_option("--extra-index-url https://a.example.org")
     cd.remove_pip_option("--index-url")
-    assert cd.pip_options == ["--extra-index-url https://b.example.org"]
+    assert cd.pip_options == ["--extra-index-url=https://b.example.org"]
     cd.remove_pip_option("--extra-index-url")
     assert cd.pip_options == []
     with pytest.raises(UserError, match="netrc"):

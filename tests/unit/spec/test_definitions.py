@@ -16,7 +16,7 @@ from turnout.spec.runs import RunSpec
 SPEC = EnvironmentSpec(
     python_version="3.11",
     pip=("idna==3.7",),
-    pip_options=("--pre", "--find-links https://x.org/wheels"),
+    pip_options=("--pre", "--find-links=https://x.org/wheels"),
     conda=("numpy",),
     channels=("conda-forge",),
     container=ContainerSpec(
@@ -77,12 +77,12 @@ def test_azures_images(image: str, is_v1s: bool) -> None:
 @pytest.mark.parametrize(
     ("given", "normal"),
     [
-        ("--index-url  https://x/simple ", "--index-url https://x/simple"),
-        ("-f https://x", "--find-links https://x"),
-        ("--find-links=/wheels", "--find-links /wheels"),
+        ("--index-url  https://x/simple ", "--index-url=https://x/simple"),
+        ("-f https://x", "--find-links=https://x"),
+        ("--find-links /wheels", "--find-links=/wheels"),
         ("--pre", "--pre"),
-        ("--extra-index-url = https://x", "--extra-index-url https://x"),
-        ("--trusted-host x:8080", "--trusted-host x:8080"),
+        ("--extra-index-url = https://x", "--extra-index-url=https://x"),
+        ("--trusted-host x:8080", "--trusted-host=x:8080"),
     ],
 )
 def test_pip_options(given: str, normal: str) -> None:

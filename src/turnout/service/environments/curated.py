@@ -41,7 +41,7 @@ CURATED: Mapping[str, Curated] = {
         "PyTorch and torchvision for processors, from PyTorch's own index.",
         ("numpy", "torch>=2.2,<3", "torchvision", "tensorboard>=2.14,<3"),
         # The builds for processors are there alone; what PyPI has brings 2 GB for GPUs.
-        ("--extra-index-url https://download.pytorch.org/whl/cpu",),
+        ("--extra-index-url=https://download.pytorch.org/whl/cpu",),
         families=("pytorch",),
     ),
     "xgboost-lightgbm": Curated(
