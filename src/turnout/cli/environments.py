@@ -10,12 +10,13 @@ from turnout.cli import built, following, packages
 from turnout.cli.parsing import Noun, Parser, add_json, seconds
 from turnout.cli.terminal import (
     ago,
+    parse_time,
     print_fields,
     print_json,
     print_table,
     printable,
     say,
-    took,
+    span,
 )
 from turnout.client.embedded import default_client
 from turnout.client.http import segment
@@ -247,5 +248,11 @@ def build_one(given: argparse.Namespace) -> int:
         return following.INTERRUPTED
     following.say_end(end)
     if end["state"] == "completed":
-        print(f"{what} is ready on {end['target']} ({took(end) or 'at once'}).")
+        print(f"{what} is ready on {end['target']} ({lasted(end)}).")
     return following.exit_code(end)
+
+
+def lasted(view: dict[str, Any]) -> str:
+    """From the submission to the end: nothing of such a run is a script's time."""
+    begin, end = parse_time(view["created_at"]), parse_time(view["ended_at"])
+    return span((end - begin).total_seconds()) if begin and end else ""

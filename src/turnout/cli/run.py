@@ -173,9 +173,8 @@ def show_one(given: argparse.Namespace) -> int:
             "error": error.get("message"),
             "exit code": error.get("exit_code"),
             "target": view["target"],
-            "script": "none: prepares only"
-            if spec.get("prepare_only")
-            else printable(" ".join(words)),
+            "script": printable(" ".join(words)),
+            "prepares": "an environment" if spec.get("prepare_only") else "",
             "environment": printable((spec.get("environment") or {}).get("name", "")),
             "submitted": f"{view['created_at']} ({ago(view['created_at'])})",
             "took": took(view),

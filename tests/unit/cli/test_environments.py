@@ -161,12 +161,12 @@ def test_build(capsys: Out, client: FakeClient, monkeypatch: pytest.MonkeyPatch)
     client.answers["POST", "/v1/runs"] = run
     end = {
         **run, "state": "completed", "error": None, "warnings": ["numpy 1.26 instead of 1.25"],
-        "started_at": None, "ended_at": None,
+        "created_at": "2026-01-01T00:00:00+00:00", "ended_at": "2026-01-01T00:01:30+00:00",
     }  # fmt: skip
     monkeypatch.setattr(following.Follower, "follow", lambda self: end)
     assert cli.main(["environments", "build", "sk", "--target", "lab"]) == 0
     caught = capsys.readouterr()
-    assert caught.out == "sk is ready on lab (at once).\n"
+    assert caught.out == "sk is ready on lab (1 m 30 s).\n"
     assert "numpy 1.26 instead" in caught.err
     sent = client.asked[-1][2]
     assert sent["spec"] == {
