@@ -222,7 +222,7 @@ async def test_settings_have_defaults_and_can_be_changed(
     db = parts_of(app).db
     before = await config.environments(db)
     assert before == config.EnvironmentConfig(
-        "auto", ("conda-forge",), {}, "nearest", True, "python:3.11-slim", 30
+        "auto", {}, ("conda-forge",), "nearest", True, "python:3.11-slim", 30
     )
     for key, value in (
         ("conda", "PyPI"),
@@ -235,8 +235,14 @@ async def test_settings_have_defaults_and_can_be_changed(
     ):
         assert (await put(web, key, value)).status_code == 200
     assert await config.environments(db) == config.EnvironmentConfig(
-        "pypi", ("team", "https://x.org/more"), {"team": "/srv/team"}, "exact", False, "", 7
+        "pypi", {"team": "/srv/team"}, ("team", "https://x.org/more"), "exact", False, "", 7
     )
+    assert (await config.environments(db)).for_recipes() == {
+        "conda": "pypi",
+        "channels": {"team": "/srv/team"},
+        "default_channels": ("team", "https://x.org/more"),
+        "pins": "exact",
+    }
     found = await settings(web)
     assert found["environments.channel.team"]["value"] == "/srv/team"
     assert found["environments.eras"]["is_set"]

@@ -17,6 +17,8 @@ from turnout.spec.records import nearest
 from turnout.spec.sources import check_address
 
 CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+#: As lists name them: "conda-forge", "conda-forge/label/dev".
+LISTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]*")
 
 
 def one_of(*words: str) -> Callable[[str], str]:
@@ -52,7 +54,7 @@ def address(text: str) -> str:
 def channels(text: str) -> tuple[str, ...]:
     found = tuple(word.strip() for word in text.split(",") if word.strip())
     for word in found:
-        if not CHANNEL.fullmatch(word):
+        if not LISTED.fullmatch(word):
             address(word)
     if not found:
         raise ValueError("names or addresses of channels, separated by commas")
@@ -197,15 +199,25 @@ class EnvironmentConfig:
 
     #: "auto", "conda" or "pypi".
     conda: str
-    channels: tuple[str, ...]
     #: Address by a channel's name.
-    channel_addresses: Mapping[str, str]
+    channels: Mapping[str, str]
+    default_channels: tuple[str, ...]
     #: "nearest" or "exact".
     pins: str
     eras: bool
     #: "" leaves v1's images as they are.
     base_image: str
     keep_days: int
+
+    def for_recipes(self) -> dict[str, Any]:
+        """Those that decide what an environment holds, by the names that
+        `environments.base.EnvironmentSettings` has for them."""
+        return {
+            "conda": self.conda,
+            "channels": dict(self.channels),
+            "default_channels": self.default_channels,
+            "pins": self.pins,
+        }
 
 
 async def environments(db: Database) -> EnvironmentConfig:
@@ -216,14 +228,11 @@ async def environments(db: Database) -> EnvironmentConfig:
         key = f"environments.{name}"
         return checked(key, found.get(key, KNOWN[key].default))
 
+    named = [key for key in found if key.startswith(CHANNEL_KEY)]
     return EnvironmentConfig(
         conda=of("conda"),
-        channels=of("channels"),
-        channel_addresses={
-            key.removeprefix(CHANNEL_KEY): value
-            for key, value in found.items()
-            if key.startswith(CHANNEL_KEY)
-        },
+        channels={key.removeprefix(CHANNEL_KEY): found[key] for key in named},
+        default_channels=of("channels"),
         pins=of("pins"),
         eras=of("eras"),
         base_image=of("base_image"),
