@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from turnout.environments import registry as recipes
+from turnout.environments.base import EnvironmentSettings
 from turnout.service.accounts.vault import Vault
 from turnout.service.db import Database
 from turnout.service.environments import config, registries
@@ -35,6 +37,13 @@ async def prepare(db: Database, vault: Vault, spec: EnvironmentSpec) -> Launchin
         return Launching(spec, settings, notes)
     container = dataclasses.replace(spec.container, registry_username=login[0])
     return Launching(dataclasses.replace(spec, container=container), settings, notes, login[1])
+
+
+async def check(db: Database, spec: EnvironmentSpec) -> None:
+    """Raise `EnvironmentSpecError` for what no target could make, before anything is sent."""
+    settings = await config.environments(db)
+    spec, _ = resolve(spec, settings)
+    recipes.recipe(spec, EnvironmentSettings(**settings.for_recipes()))
 
 
 def resolve(
