@@ -11,6 +11,7 @@ from typing import Any
 
 from turnout.client import conda_files, requirements_files
 from turnout.client.exceptions import RunConfigurationException
+from turnout.spec.environments import PYTHON_RANGE
 from turnout.spec.errors import EnvironmentSpecError
 from turnout.spec.sources import REPEATABLE, normal_option
 
@@ -173,12 +174,14 @@ class CondaDependencies:
         ]
 
     def set_python_version(self, version: str | None) -> None:
-        """Such as "3.11" or "3.11.7"; None for the target's own."""
-        if version is not None and not VERSION.fullmatch(version):
-            raise RunConfigurationException(
-                f"'{version}' is no Python version; write it like '3.11' or '3.11.7'."
-            )
+        """Such as "3.11", "3.11.7" or ">=3.9,<3.12"; None for the target's own."""
         if version is not None:
+            version = re.sub(r"\s+", "", version)
+            if not (VERSION.fullmatch(version) or PYTHON_RANGE.fullmatch(version)):
+                raise RunConfigurationException(
+                    f"'{version}' is no Python version; write it like '3.11', '3.11.7' or "
+                    "'>=3.9,<3.12'."
+                )
             version = version.removesuffix(".*")
         # "3" is what every Python is that a target may have.
         self._python = None if version == "3" else version
@@ -190,7 +193,9 @@ class CondaDependencies:
 
     def as_dict(self) -> dict[str, Any]:
         """The content of a conda environment file."""
-        dependencies: list[Any] = [f"python={self._python}"] if self._python else []
+        dependencies: list[Any] = []
+        if self._python:
+            dependencies.append(f"python{'' if self._python[0] in '<>!~' else '='}{self._python}")
         if self._pip or self._pip_options:
             dependencies.append({"pip": [*self._pip_options, *self._pip]})
         dependencies += self._conda

@@ -11,6 +11,8 @@ from turnout.spec.sources import check_address, normal_option
 
 SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)?\s*([bkmgBKMG]|[kmgKMG]i?[bB])?")
 SYSTEM_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(=[A-Za-z0-9.+~:-]+)?")
+#: Several Pythons, as a conda file asks for them: ">=3.9,<3.12".
+PYTHON_RANGE = re.compile(r"(>=|<=|>|<|!=|~=)3(\.\d+){0,2}(,(>=|<=|>|<|!=|~=)\d+(\.\d+){0,2})*")
 #: An image's name with registry, tag and digest. Never an option, never two words.
 IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 
@@ -88,7 +90,7 @@ class EnvironmentSpec:
     user_managed: bool = False
     #: Path or name of the Python to run with; used only when `user_managed`.
     interpreter: str = "python"
-    #: "3.11" or "3.11.7"; None takes what the target has.
+    #: "3.11", "3.11.7" or ">=3.9,<3.12"; None takes what the target has.
     python_version: str | None = None
     #: Requirements as in a requirements file, one each: "scikit-learn==1.5".
     pip: tuple[str, ...] = ()

@@ -148,6 +148,12 @@ async def test_a_pin_without_a_wheel_that_does_not_build_gives_way(
     assert "broken==1.1, the nearest newer" in made.notes[0]
 
 
+async def test_a_range_of_pythons(building: Building) -> None:
+    made = await building.ensure(recipe("greeting", python=">=3.6,<4"))
+    assert made.notes == []
+    assert await failure(building, recipe("greeting", python=">=3.98"))
+
+
 async def test_an_old_python_gives_way_to_the_nearest_newer(building: Building) -> None:
     made = await building.ensure(recipe("greeting", python="3.6.2"))
     assert made.notes[0].startswith("Python 3.6.2 cannot be had here; Python 3.")

@@ -127,7 +127,7 @@ def test_conda_files(folder: Path) -> None:
     ("text", "word"),
     [
         ("dependencies:\n- numpy\n- pip:\n  - -e .\n", "c.yml, line 4: The pip option '-e'"),
-        ("dependencies:\n- python>=3.6\n", "c.yml, line 2: '>=3.6' is no Python version"),
+        ("dependencies:\n- python>=2.6\n", "c.yml, line 2: '>=2.6' is no Python version"),
         ("dependencies:\n- npm: [x]\n", "c.yml, line 2: 'npm' is no list"),
         ("dependencies: numpy\n", "must be a list"),
         ("- numpy\n", "is a mapping"),
