@@ -3,6 +3,9 @@
 The first line of a docstring is what the run's log says. Everything takes what the gone one took.
 """
 
+# The libraries are the run's, not ours.
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
+
 from __future__ import annotations
 
 TYPE_CHECKING = False

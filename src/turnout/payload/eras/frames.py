@@ -3,6 +3,9 @@
 The first line of a docstring is what the run's log says. Everything takes what the gone one took.
 """
 
+# The libraries are the run's, not ours.
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
+
 from __future__ import annotations
 
 TYPE_CHECKING = False
@@ -77,15 +80,15 @@ def from_csv(path: Any, header: Any = 0, sep: str = ",", index_col: Any = 0,
                            parse_dates=parse_dates, encoding=encoding)  # fmt: skip
 
 
-def get_value(self: Any, *labels: Any) -> Any:
+def get_value(self: Any, index: Any, *column: Any) -> Any:
     """its indexer at"""
-    return self.at[labels if len(labels) > 1 else labels[0]]
+    return self.at[(index, *column) if column else index]
 
 
-def set_value(self: Any, *labels: Any) -> Any:
+def set_value(self: Any, index: Any, *rest: Any) -> Any:
     """its indexer at"""
-    *where, value = labels
-    self.at[tuple(where) if len(where) > 1 else where[0]] = value
+    column, value = rest[:-1], rest[-1]
+    self.at[(index, *column) if column else index] = value
     return self
 
 

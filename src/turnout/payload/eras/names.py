@@ -1,8 +1,8 @@
 """The table of the era shim: names that libraries have dropped, and what stands in for each.
 
 A rule is `module:attribute`; `module:`, the module itself; `.attribute`, of the same module, class
-or object; or `own.FILE:NAME`, of a file beside this one. With `()` at its end it is called, and what it
-returns stands in. A rule that leads nowhere in what is installed leaves the library's own error.
+or object; or `own.FILE:NAME`, of a file beside this one. With `()` at its end it is called, and
+what it returns stands in. A rule that leads nowhere leaves the library's own error.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ def renamed(pairs: str) -> dict[str, str]:
 
 
 #: Part of Python, with its version.
-STANDARD = frozenset(
-    "base64 collections configparser distutils fractions imp inspect locale pipes threading time "
-    "xml".split()
-)
+STANDARD = ("base64", "collections", "configparser", "distutils", "fractions", "imp", "inspect",
+            "locale", "pipes", "threading", "time", "xml")  # fmt: skip
 TITLES = {"numpy": "NumPy", "scipy": "SciPy", "sklearn": "scikit-learn", "PIL": "Pillow",
           "skimage": "scikit-image", "imblearn": "imbalanced-learn"}  # fmt: skip
 
@@ -177,7 +175,9 @@ ATTRIBUTES = {
     "sklearn.covariance": renamed(
         "GraphLasso GraphicalLasso GraphLassoCV GraphicalLassoCV graph_lasso graphical_lasso"
     ),
-    "sklearn.feature_extraction": {"DictVectorizer.get_feature_names": "own.learning:get_feature_names"},
+    "sklearn.feature_extraction": {
+        "DictVectorizer.get_feature_names": "own.learning:get_feature_names"
+    },
     "sklearn.feature_extraction.text": {
         "CountVectorizer.get_feature_names": "own.learning:get_feature_names"
     },
@@ -281,7 +281,9 @@ MODEL_SELECTION = "sklearn.model_selection"
 MODULES = {
     "distutils": {},
     "distutils.dir_util": {
-        "copy_tree": "own.python:copy_tree", "mkpath": "own.python:mkpath", "remove_tree": "own.python:remove_tree"
+        "copy_tree": "own.python:copy_tree",
+        "mkpath": "own.python:mkpath",
+        "remove_tree": "own.python:remove_tree",
     },
     "distutils.spawn": {"find_executable": "shutil:which"},
     "distutils.sysconfig": {
@@ -289,7 +291,10 @@ MODULES = {
         "get_python_lib": "own.python:get_python_lib",
         **same("sysconfig", "get_config_var get_config_vars"),
     },
-    "distutils.util": {"get_platform": "sysconfig:get_platform", "strtobool": "own.python:strtobool"},
+    "distutils.util": {
+        "get_platform": "sysconfig:get_platform",
+        "strtobool": "own.python:strtobool",
+    },
     "distutils.version": {
         "LooseVersion": "own.python:LooseVersion", "StrictVersion": "own.python:StrictVersion"
     },
@@ -322,7 +327,8 @@ MODULES = {
     "pandas.util.testing": "pandas._testing pandas.testing",
     "scipy.misc": MISC,
     "sklearn.cross_validation": same(
-        MODEL_SELECTION, "cross_val_predict cross_val_score permutation_test_score train_test_split"
+        MODEL_SELECTION,
+        "cross_val_predict cross_val_score permutation_test_score train_test_split",
     ),
     "sklearn.externals": {},
     "sklearn.externals.joblib": "joblib",

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
+ArgSpec = namedtuple("ArgSpec", "args varargs keywords defaults")  # type: ignore
+
+
 def getargspec(function: Any) -> Any:
     """the first four of inspect.getfullargspec"""
     import inspect
-    from collections import namedtuple
 
     found = inspect.getfullargspec(function)
     if found.kwonlyargs or found.annotations:
         raise ValueError("Function has keyword-only parameters or annotations.")
-    return namedtuple("ArgSpec", "args varargs keywords defaults")(*found[:4])
+    return ArgSpec(*found[:4])
 
 
 def load_source(name: str, path: str, file: Any = None) -> Any:

@@ -1,0 +1,265 @@
+"""What the era shim does once one of its libraries is imported: stand-ins, and saying so."""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import get_ident
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any, Callable, Sequence
+
+    Hook = Callable[..., None]
+
+#: Our modules, by the names under which they run.
+OURS = ("sitecustomize", "arrays", "frames", "learning", "names", "python", "revivals")
+
+
+class Revivals:
+    """The table, and what of it has been brought back in this process."""
+
+    def __init__(self, load: Callable[[str], Any], hook: Hook) -> None:
+        self.load = load
+        self.hook = hook
+        self.names = load("names")
+        self.own: dict[str, Any] = {}
+        #: (old name of a package + ".", its name now + "."): their submodules are the same too.
+        self.renamed: list[tuple[str, str]] = []
+        self.told: set[str] = set()
+
+    # -- modules -------------------------------------------------------------------------------
+
+    def present(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None, finders: list[Any]
+    ) -> ModuleSpec | None:
+        """How `finders` load a module of the table, with our hooks put in after that."""
+        for old, new in self.renamed:
+            if name.startswith(old):
+                return self.alias(name, new + name[len(old) :])
+        if name not in self.names.ATTRIBUTES:
+            return None
+        for finder in finders:
+            spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = Loader(self, spec.loader)
+                return spec
+        return None
+
+    def gone(self, name: str) -> ModuleSpec | None:
+        """What stands in for a module that nobody has."""
+        rule = self.names.MODULES.get(name)
+        if rule is not None and not isinstance(rule, str):
+            return spec_of(name, Names(self.hook, rule))
+        for new in (rule or "").split():
+            try:
+                return self.alias(name, new)
+            except ImportError:
+                continue
+        return None
+
+    def alias(self, old: str, new: str) -> ModuleSpec:
+        from importlib import import_module
+
+        return spec_of(old, Alias(self, import_module(new)))
+
+    # -- attributes ----------------------------------------------------------------------------
+
+    def hook_classes(self, module: ModuleType) -> None:
+        for name, rule in self.names.ATTRIBUTES.get(module.__name__, {}).items():
+            if "." in name:
+                owner: Any = getattr(module, name.split(".")[0], None)
+                attribute = name.split(".")[1]
+                if owner and not any(attribute in vars(base) for base in owner.__mro__):
+                    setattr(owner, attribute, Gone(self, module.__name__ + "." + name, rule))
+
+    def attribute(self, module: ModuleType, name: str) -> Any:
+        """What stands in for a name of `module`, from now on its own. Raises if nothing does."""
+        rules = self.names.ATTRIBUTES.get(module.__name__) or self.names.MODULES[module.__name__]
+        value, shown = self.find(rules[name], module)
+        value = value() if rules[name].endswith("()") else value
+        setattr(module, name, value)
+        self.tell(module.__name__ + "." + name, shown)
+        return value
+
+    def find(self, rule: str, owner: Any) -> tuple[Any, str]:
+        """What a rule of the table leads to, and how that is called."""
+        place, _, path = rule.replace("()", "").rpartition(":")
+        if place.startswith("own."):
+            if place not in self.own:
+                self.own[place] = self.load(place[4:])
+            value = getattr(self.own[place], path)
+            return value, value.__doc__
+        start = owner
+        if place:
+            from importlib import import_module
+
+            start = import_module(place)
+        steps = path.lstrip(".").split(".") if path else []
+        shown = ".".join([getattr(start, "__name__", type(start).__name__), *steps])
+        for step in steps:
+            start = getattr(start, step)
+        return start, shown.replace("builtins.", "")
+
+    def tell(self, name: str, shown: str) -> None:
+        """Say it in the log, once in a run."""
+        if name in self.told:
+            return
+        self.told.add(name)
+        try:
+            folder = os.path.join(os.environ["TURNOUT_RUN_FOLDER"], "eras")
+            if not os.path.isdir(folder):
+                os.mkdir(folder, 0o700)
+            os.mkdir(os.path.join(folder, name), 0o700)
+        except FileExistsError:
+            return
+        except (OSError, KeyError):
+            pass  # Then once in a process.
+        try:
+            text = "[turnout] %s%s is gone from %s; %s stands in for it (turnout's era shim; "
+            text += "switch it off with eras=False or TURNOUT_ERAS=0)\n"
+            sys.stderr.write(text % (caller(), name, self.release(name), shown))
+        except Exception:
+            return
+
+    def release(self, name: str) -> str:
+        top = name.partition(".")[0]
+        if top in self.names.STANDARD:
+            return "Python %d.%d" % sys.version_info[:2]
+        version = getattr(sys.modules.get(top), "__version__", "")
+        return "%s %s" % (self.names.TITLES.get(top, top), version) if version else top
+
+
+class Gone:
+    """A name that a class once had."""
+
+    def __init__(self, revivals: Revivals, name: str, rule: str) -> None:
+        self.revivals = revivals
+        self.name = name
+        self.attribute = name.rpartition(".")[2]
+        self.rule = rule
+        self.asking: set[tuple[int, int]] = set()
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is not None and self.has(instance, owner):
+            # Python then asks the class's own `__getattr__`: a DataFrame's column, say.
+            raise AttributeError(self.attribute)
+        calls = self.rule.endswith("()")
+        if instance is None and calls:
+            return self
+        try:
+            value, shown = self.revivals.find(self.rule, owner if instance is None else instance)
+            if self.rule.startswith("own."):
+                value = value.__get__(instance, owner)
+        except Exception:
+            text = "'%s' object has no attribute '%s'" % (owner.__name__, self.attribute)
+            raise AttributeError(text) from None
+        self.revivals.tell(self.name, shown)
+        return value() if calls else value
+
+    def has(self, instance: Any, owner: Any) -> bool:
+        """Whether the class's own `__getattr__` knows the name for this instance."""
+        library = getattr(owner, "__getattr__", None)
+        key = (get_ident(), id(instance))
+        if library is None:
+            return False
+        if key in self.asking:
+            raise AttributeError(self.attribute)
+        self.asking.add(key)
+        try:
+            library(instance, self.attribute)
+        except AttributeError:
+            return False
+        finally:
+            self.asking.discard(key)
+        return True
+
+
+class Loader:
+    """A library's own loader, and after it our hooks."""
+
+    def __init__(self, revivals: Revivals, library: Any) -> None:
+        self.revivals = revivals
+        self.library = library
+
+    @property
+    def __class__(self) -> Any:  # type: ignore
+        return type(self.library)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["library"], name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.library.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.library
+        module.__loader__ = self.library
+        self.library.exec_module(module)
+        try:
+            self.revivals.hook(module)
+            self.revivals.hook_classes(module)
+        except Exception:
+            return
+
+
+class Alias:
+    """Loads an old name of a module: the module itself, not a second one."""
+
+    def __init__(self, revivals: Revivals, module: ModuleType) -> None:
+        self.revivals = revivals
+        self.module = module
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        old = module.__name__
+        sys.modules[old] = self.module
+        if not any(old.startswith(known) for known, _ in self.revivals.renamed):
+            self.revivals.tell(old, self.module.__name__)
+            if hasattr(self.module, "__path__"):
+                self.revivals.renamed.append((old + ".", self.module.__name__ + "."))
+
+
+class Names:
+    """Loads a module that has the names of the table and no others."""
+
+    def __init__(self, hook: Hook, rules: dict[str, str]) -> None:
+        self.hook = hook
+        self.rules = rules
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__path__ = []
+        module.__all__ = sorted(self.rules)  # type: ignore
+        known = ", ".join(sorted(self.rules)) or "submodules only"
+        self.hook(module, " (turnout's stand-in for that module has: %s)" % known)
+
+
+def spec_of(name: str, loader: Any) -> ModuleSpec:
+    from importlib.machinery import ModuleSpec
+
+    return ModuleSpec(name, loader)
+
+
+def caller() -> str:
+    """Who asked: "train.py:3: ", or nothing."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module not in OURS and not module.startswith(("importlib", "_frozen_importlib")):
+            file = frame.f_code.co_filename
+            here = os.getcwd() + os.sep
+            return "%s:%d: " % (
+                file[len(here) :] if file.startswith(here) else file,
+                frame.f_lineno,
+            )
+        frame = frame.f_back
+    return ""
