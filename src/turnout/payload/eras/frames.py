@@ -71,15 +71,6 @@ def clip_upper(self: Any, threshold: Any, axis: Any = None, inplace: bool = Fals
     return self.clip(upper=threshold, axis=axis, inplace=inplace)
 
 
-def from_csv(path: Any, header: Any = 0, sep: str = ",", index_col: Any = 0,
-             parse_dates: Any = True, encoding: Any = None) -> Any:  # fmt: skip
-    """pandas.read_csv"""
-    import pandas
-
-    return pandas.read_csv(path, header=header, sep=sep, index_col=index_col,
-                           parse_dates=parse_dates, encoding=encoding)  # fmt: skip
-
-
 def get_value(self: Any, index: Any, *column: Any) -> Any:
     """its indexer at"""
     return self.at[(index, *column) if column else index]

@@ -67,7 +67,6 @@ FRAME = {
     "backfill": ".bfill",
     "clip_lower": "own.frames:clip_lower",
     "clip_upper": "own.frames:clip_upper",
-    "from_csv": "own.frames:from_csv",
     "get_value": "own.frames:get_value",
     "get_values": ".to_numpy",
     "iteritems": ".items",
@@ -193,6 +192,7 @@ ATTRIBUTES = {
             plot_roc_curve RocCurveDisplay.from_estimator
         """),
     },
+    "sklearn.metrics._scorer": {"SCORERS": "own.learning:scorers()"},
     "sklearn.preprocessing": {
         "Imputer": "own.learning:imputer",
         "OneHotEncoder.get_feature_names": ".get_feature_names_out",
@@ -207,7 +207,6 @@ ATTRIBUTES = {
     "h5py": {"Dataset.value": "own.learning:whole()"},
     "imblearn.base": renamed("SamplerMixin.fit_sample fit_resample"),
     "keras.utils": {"np_utils": "keras.utils:"},
-    "matplotlib.axes": renamed("Axes.set_axis_bgcolor set_facecolor"),
     "matplotlib.cbook": same("numpy", "iterable"),
     "matplotlib.cm": same("matplotlib.pyplot", "get_cmap"),
     "matplotlib.mlab": {"normpdf": "own.learning:normpdf"},
@@ -342,6 +341,7 @@ MODULES = {
     ),
     "sklearn.lda": {"LDA": "sklearn.discriminant_analysis:LinearDiscriminantAnalysis"},
     "sklearn.learning_curve": same(MODEL_SELECTION, "learning_curve validation_curve"),
+    "sklearn.preprocessing.imputation": {"Imputer": "own.learning:imputer"},
     "sklearn.qda": {"QDA": "sklearn.discriminant_analysis:QuadraticDiscriminantAnalysis"},
     "sklearn.utils.linear_assignment_": {"linear_assignment": "own.learning:linear_assignment"},
     **sklearn_modules(),

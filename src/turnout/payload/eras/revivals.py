@@ -74,24 +74,27 @@ class Revivals:
                 owner: Any = getattr(module, name.split(".")[0], None)
                 attribute = name.split(".")[1]
                 if owner and not any(attribute in vars(base) for base in owner.__mro__):
-                    setattr(owner, attribute, Gone(self, module.__name__ + "." + name, rule))
+                    setattr(owner, attribute, Gone(self, module.__name__, name, rule))
 
     def attribute(self, module: ModuleType, name: str) -> Any:
         """What stands in for a name of `module`, from now on its own. Raises if nothing does."""
         rules = self.names.ATTRIBUTES.get(module.__name__) or self.names.MODULES[module.__name__]
-        value, shown = self.find(rules[name], module)
+        value, shown = self.find(rules[name], module, module.__name__, name)
         value = value() if rules[name].endswith("()") else value
         setattr(module, name, value)
         self.tell(module.__name__ + "." + name, shown)
         return value
 
-    def find(self, rule: str, owner: Any) -> tuple[Any, str]:
-        """What a rule of the table leads to, and how that is called."""
+    def find(self, rule: str, owner: Any, module: str, name: str) -> tuple[Any, str]:
+        """What a rule of the table leads to, and what that is called."""
         place, _, path = rule.replace("()", "").rpartition(":")
         if place.startswith("own."):
             if place not in self.own:
                 self.own[place] = self.load(place[4:])
             value = getattr(self.own[place], path)
+            # Pickled by its old name, which is there wherever the shim is.
+            value.__module__, value.__qualname__ = module, name
+            value.__name__ = name.rpartition(".")[2]
             return value, value.__doc__
         start = owner
         if place:
@@ -136,8 +139,9 @@ class Revivals:
 class Gone:
     """A name that a class once had."""
 
-    def __init__(self, revivals: Revivals, name: str, rule: str) -> None:
+    def __init__(self, revivals: Revivals, module: str, name: str, rule: str) -> None:
         self.revivals = revivals
+        self.module = module
         self.name = name
         self.attribute = name.rpartition(".")[2]
         self.rule = rule
@@ -151,13 +155,17 @@ class Gone:
         if instance is None and calls:
             return self
         try:
-            value, shown = self.revivals.find(self.rule, owner if instance is None else instance)
+            value, shown = self.revivals.find(
+                self.rule, owner if instance is None else instance, self.module, self.name
+            )
             if self.rule.startswith("own."):
                 value = value.__get__(instance, owner)
         except Exception:
             text = "'%s' object has no attribute '%s'" % (owner.__name__, self.attribute)
             raise AttributeError(text) from None
-        self.revivals.tell(self.name, shown)
+        if instance is not None:
+            # Classes are looked through by many who use nothing of what they find.
+            self.revivals.tell(self.module + "." + self.name, shown)
         return value() if calls else value
 
     def has(self, instance: Any, owner: Any) -> bool:
