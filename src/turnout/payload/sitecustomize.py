@@ -47,7 +47,7 @@ class Shim:
 
     def stand_in(self, module, name):
         try:
-            return self.revivals().attribute(module, name)
+            return self.revivals().attribute(module, name, sys._getframe(2))
         except Exception:
             return MISSING
 

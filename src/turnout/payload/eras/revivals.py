@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import FrameType, ModuleType
     from typing import Any, Callable, Sequence
 
     Hook = Callable[..., None]
@@ -76,8 +75,10 @@ class Revivals:
                 if owner and not any(attribute in vars(base) for base in owner.__mro__):
                     setattr(owner, attribute, Gone(self, module.__name__, name, rule))
 
-    def attribute(self, module: ModuleType, name: str) -> Any:
+    def attribute(self, module: ModuleType, name: str, asker: FrameType) -> Any:
         """What stands in for a name of `module`, from now on its own. Raises if nothing does."""
+        if is_hasattr(asker):
+            raise AttributeError(name)
         rules = self.names.ATTRIBUTES.get(module.__name__) or self.names.MODULES[module.__name__]
         value, shown = self.find(rules[name], module, module.__name__, name)
         value = value() if rules[name].endswith("()") else value
@@ -148,16 +149,18 @@ class Gone:
         self.asking: set[tuple[int, int]] = set()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
+        asker = sys._getframe(1)
+        calls = self.rule.endswith("()")
+        if asker.f_code.co_name == "__getattr__" or is_hasattr(asker):
+            raise AttributeError(self.attribute)
+        if instance is None and calls:
+            return self
         if instance is not None and self.has(instance, owner):
             # Python then asks the class's own `__getattr__`: a DataFrame's column, say.
             raise AttributeError(self.attribute)
-        calls = self.rule.endswith("()")
-        if instance is None and calls:
-            return self
         try:
-            value, shown = self.revivals.find(
-                self.rule, owner if instance is None else instance, self.module, self.name
-            )
+            start = owner if instance is None else instance
+            value, shown = self.revivals.find(self.rule, start, self.module, self.name)
             if self.rule.startswith("own."):
                 value = value.__get__(instance, owner)
         except Exception:
@@ -169,21 +172,14 @@ class Gone:
         return value() if calls else value
 
     def has(self, instance: Any, owner: Any) -> bool:
-        """Whether the class's own `__getattr__` knows the name for this instance."""
+        """Whether the class's own `__getattr__`, which comes back to us, knows the name."""
         library = getattr(owner, "__getattr__", None)
-        key = (get_ident(), id(instance))
-        if library is None:
-            return False
-        if key in self.asking:
-            raise AttributeError(self.attribute)
-        self.asking.add(key)
         try:
-            library(instance, self.attribute)
+            if library is not None:
+                library(instance, self.attribute)
         except AttributeError:
             return False
-        finally:
-            self.asking.discard(key)
-        return True
+        return library is not None
 
 
 class Loader:
@@ -255,6 +251,34 @@ def spec_of(name: str, loader: Any) -> ModuleSpec:
     from importlib.machinery import ModuleSpec
 
     return ModuleSpec(name, loader)
+
+
+def is_hasattr(frame: FrameType) -> bool:
+    """Whether `frame` asks if a name is there instead of using it: then the truth is told."""
+    code = frame.f_code
+    if "hasattr" not in code.co_names:
+        return False
+    from opcode import opname
+
+    words = code.co_code
+    at = frame.f_lasti
+    if "CALL" not in opname[words[at]]:
+        return False
+    # What is called was loaded a few steps before: the name, the object, the attribute.
+    steps = 0
+    while at >= 2 and steps < 6:
+        at -= 2
+        operation = opname[words[at]]
+        steps += operation != "CACHE"
+        if operation in ("LOAD_GLOBAL", "LOAD_NAME"):
+            number = words[at + 1]
+            if at >= 2 and opname[words[at - 2]] == "EXTENDED_ARG":
+                number += words[at - 1] << 8
+            if operation == "LOAD_GLOBAL" and sys.version_info >= (3, 11):
+                number >>= 1
+            if code.co_names[number] in ("hasattr", "getattr"):
+                return code.co_names[number] == "hasattr"
+    return False
 
 
 def caller() -> str:
