@@ -26,8 +26,8 @@ LIBRARIES = frozenset((
     "IPython", "PIL", "h5py", "imblearn", "keras", "matplotlib", "networkx", "numpy", "pandas",
     "scipy", "seaborn", "skimage", "sklearn", "torch", "torchvision",
 ))  # fmt: skip
-#: Loaded before us in most Pythons; the table has none of their classes.
-EARLY = ("time", "collections")
+#: Those that most scripts import: the table has none of their classes, and is left unread.
+LIGHT = ("base64", "collections", "fractions", "inspect", "locale", "time")
 MISSING = object()
 #: Frames with both these words in their file's name are not counted by `warnings.warn`: what a
 #: library says about its own names still points at the script, and is shown.
@@ -87,16 +87,59 @@ class First:
         self.busy = set()
 
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in LIBRARIES or name in self.busy:
+        top = name.partition(".")[0]
+        if top not in LIBRARIES or name in self.busy or (top in LIGHT and name != top):
             return None
         self.busy.add(name)
         try:
-            after = sys.meta_path[sys.meta_path.index(self) + 1 :]
-            return self.shim.revivals().present(name, path, target, after)
+            if name in LIGHT:
+                return self.found(name, path, target, self.shim.hook)
+            revivals = self.shim.revivals()
+            if name in revivals.names.ATTRIBUTES:
+                return self.found(name, path, target, revivals.hook_all)
+            return revivals.submodule(name)
         except Exception:
             return None  # The import goes on without us, and meets its own fault, if any.
         finally:
             self.busy.discard(name)
+
+    def found(self, name, path, target, then):
+        """How the others load it, and `then` after that."""
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = Loader(spec.loader, then)  # type: ignore
+                return spec
+        return None
+
+
+class Loader:
+    """A library's own loader, and our hooks after it."""
+
+    def __init__(self, library, then):
+        self.library = library
+        self.then = then
+
+    @property
+    def __class__(self):
+        return type(self.library)
+
+    def __getattr__(self, name):
+        return getattr(vars(self)["library"], name)
+
+    def create_module(self, spec):
+        return self.library.create_module(spec)
+
+    def exec_module(self, module):
+        module.__loader__ = self.library
+        if getattr(module, "__spec__", None) is not None:
+            module.__spec__.loader = self.library
+        self.library.exec_module(module)
+        try:
+            self.then(module)
+        except Exception:
+            return
 
 
 class Last:
@@ -125,8 +168,8 @@ def install():
     sys.meta_path.append(Last(shim))
     for name in LIBRARIES.intersection(sys.modules):
         shim.hook(sys.modules[name])
-        if name not in EARLY:
-            shim.revivals().hook_classes(sys.modules[name])
+        if name not in LIGHT:
+            shim.revivals().hook_all(sys.modules[name])
 
 
 def load(name):
@@ -148,7 +191,8 @@ def run_next():
     from _frozen_importlib import module_from_spec
     from _frozen_importlib_external import PathFinder
 
-    spec = PathFinder.find_spec("sitecustomize", [p for p in sys.path if p != FOLDER])
+    after = sys.path[sys.path.index(FOLDER) + 1 :] if FOLDER in sys.path else sys.path
+    spec = PathFinder.find_spec("sitecustomize", after)
     if spec and spec.loader:
         module = sys.modules["sitecustomize"] = module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import FrameType, ModuleType
-    from typing import Any, Callable, Sequence
+    from typing import Any, Callable
 
     Hook = Callable[..., None]
 
@@ -31,21 +31,11 @@ class Revivals:
 
     # -- modules -------------------------------------------------------------------------------
 
-    def present(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None, finders: list[Any]
-    ) -> ModuleSpec | None:
-        """How `finders` load a module of the table, with our hooks put in after that."""
+    def submodule(self, name: str) -> ModuleSpec | None:
+        """The same module as under its name of today, where a package was renamed."""
         for old, new in self.renamed:
             if name.startswith(old):
                 return self.alias(name, new + name[len(old) :])
-        if name not in self.names.ATTRIBUTES:
-            return None
-        for finder in finders:
-            spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
-            if spec is not None:
-                if hasattr(spec.loader, "exec_module"):
-                    spec.loader = Loader(self, spec.loader)
-                return spec
         return None
 
     def gone(self, name: str) -> ModuleSpec | None:
@@ -67,7 +57,8 @@ class Revivals:
 
     # -- attributes ----------------------------------------------------------------------------
 
-    def hook_classes(self, module: ModuleType) -> None:
+    def hook_all(self, module: ModuleType) -> None:
+        self.hook(module)
         for name, rule in self.names.ATTRIBUTES.get(module.__name__, {}).items():
             if "." in name:
                 owner: Any = getattr(module, name.split(".")[0], None)
@@ -180,35 +171,6 @@ class Gone:
         except AttributeError:
             return False
         return library is not None
-
-
-class Loader:
-    """A library's own loader, and after it our hooks."""
-
-    def __init__(self, revivals: Revivals, library: Any) -> None:
-        self.revivals = revivals
-        self.library = library
-
-    @property
-    def __class__(self) -> Any:  # type: ignore
-        return type(self.library)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(vars(self)["library"], name)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.library.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__spec__ is not None:
-            module.__spec__.loader = self.library
-        module.__loader__ = self.library
-        self.library.exec_module(module)
-        try:
-            self.revivals.hook(module)
-            self.revivals.hook_classes(module)
-        except Exception:
-            return
 
 
 class Alias:
