@@ -48,7 +48,14 @@ class Recipe:
     #: Programs that the steps need: `environments.tools.tool` has them.
     tools: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict[str, str])
-    steps: tuple[Step, ...] = ()
+    #: Find out what is to be installed, and leave it as `{files}/lock`.
+    lock: tuple[Step, ...] = ()
+    #: Make the environment of the lock at `{prefix}`.
+    build: tuple[Step, ...] = ()
+    #: Run, silently, before a ready environment is used.
+    verify: tuple[str, ...] = ()
+    #: Goes before everything that a run starts.
+    launcher: tuple[str, ...] = ()
 
     def to_dict(self, digests: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The form that goes into `ticket.json`; `digests` has the tools' digests by name."""
@@ -57,8 +64,11 @@ class Recipe:
             "label": self.label,
             "tools": {name: (digests or {}).get(name, "") for name in self.tools},
             "files": dict(self.files),
-            "steps": [step.to_dict() for step in self.steps],
+            "lock": [step.to_dict() for step in self.lock],
+            "build": [step.to_dict() for step in self.build],
+            "verify": list(self.verify),
             "activation": {
+                "launcher": list(self.launcher),
                 "argv_prefix": list(self.argv_prefix),
                 "env": dict(self.env),
                 "path": list(self.path),
@@ -76,6 +86,15 @@ class EnvironmentSettings:
     find_links: tuple[str, ...] = ()
     #: More variables for the build: UV_*, SSL_CERT_FILE.
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: What conda lists are made with: "conda" packages, "pypi" packages, or "auto": conda's where
+    #: a channel can be reached.
+    conda: str = "auto"
+    #: Addresses of channels by name.
+    channels: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Channels of a list that names none.
+    default_channels: tuple[str, ...] = ("conda-forge",)
+    #: What becomes of a version that cannot be had: "nearest" takes the next newer, "exact" fails.
+    pins: str = "nearest"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> EnvironmentSettings:

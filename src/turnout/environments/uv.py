@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from turnout.environments import pip_rules
 from turnout.environments.base import EnvironmentKind, EnvironmentSettings, Recipe, Step
 from turnout.environments.requirements import split_provided
+from turnout.payload.builds import pip_rules
 from turnout.spec.environments import EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
 
@@ -53,7 +53,7 @@ class UvEnvironment(EnvironmentKind):
                 "requirements.txt": "".join(f"{line}\n" for line in wanted),
                 "pip_rules.py": Path(pip_rules.__file__).read_text(encoding="utf-8"),
             },
-            steps=tuple(steps),
+            build=tuple(steps),
         )
 
 

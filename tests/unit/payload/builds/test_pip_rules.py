@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from turnout.environments import pip_rules
+from turnout.payload.builds import pip_rules
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Runs uv with the package sources that pip would use on this machine.
 
-Travels with a recipe and runs there on the environment's own Python (3.8 or later), so it has the
-standard library only. `python pip_rules.py UV pip install …` becomes uv, with variables made of
+`python pip_rules.py UV pip install …` becomes uv, with variables made of
 pip's configuration files and of `PIP_*`. What uv is told itself (`UV_*`, `uv.toml`) is left alone.
 """
 

@@ -1,0 +1,179 @@
+"""Conda lists: solved into a lock, and built from it. Run as `conda lock FILES UV ROOT` and
+`conda build FILES UV ROOT PREFIX`; the contract is docs/design/run-folder.md, "Build programs".
+
+Which packages: py-rattler decides, for this machine (`rattler_tool`, `conda_pins`). The pip part is
+uv's (`conda_pip`). Without a channel that can be reached the list is made of PyPI's packages.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from turnout.payload.builds import conda_channels, conda_failures, conda_pip, rattler_tool, telling
+from turnout.payload.builds.rattler_tool import ChildError, ToolError
+from turnout.payload.builds.telling import BuildError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: More files than this are compiled by several processes.
+MANY_FILES = 300
+
+
+def main(argv: list[str]) -> int:
+    phase, files, uv, root = argv[:4]
+    if phase == "lock":
+        lock(files, uv, root)
+    else:
+        build(files, uv, root, argv[4])
+    return 0
+
+
+def lock(files: str, uv: str, root: str) -> None:
+    wanted = telling.request(files)
+    if wanted["provided"]:
+        telling.say("Part of Turnout, left out: %s" % ", ".join(wanted["provided"]))
+    if wanted["conda"] == "pypi":
+        from_pypi(wanted, files, uv, "")
+        return
+    reason = conda_channels.unreachable(wanted["channels"])
+    if reason and wanted["conda"] == "conda":
+        raise BuildError(conda_failures.unreachable(reason))
+    python = ""
+    if not reason:
+        try:
+            python = rattler_tool.ensure(uv, root)
+        except ToolError as e:
+            if wanted["conda"] == "conda":
+                raise
+            reason = str(e)
+    if reason:
+        from_pypi(wanted, files, uv, reason)
+    else:
+        telling.write_lock(files, solved(wanted, files, uv, root, python))
+
+
+def from_pypi(wanted: dict[str, Any], files: str, uv: str, reason: str) -> None:
+    """Map the list to PyPI's names and hand it to the pip builder."""
+    if reason:
+        telling.note("The conda list is made of PyPI's packages, because %s" % reason)
+    from turnout.payload.builds import conda_names
+
+    mapped = conda_names.to_pip(wanted["packages"])
+    conda_failures.refuse_impossible(mapped.impossible)
+    for word in mapped.notes:
+        telling.note(word)
+    # CALL SITE of the pip builder: settled when the two are put together.
+    from turnout.payload.builds import pip  # pyright: ignore
+
+    telling.write_lock(
+        files,
+        pip.lock_requirements(  # pyright: ignore
+            {**wanted, "python": mapped.python, "pip": [*mapped.pip, *wanted["pip"]]}, files, uv
+        ),
+    )
+
+
+def solved(
+    wanted: dict[str, Any], files: str, uv: str, root: str, python: str
+) -> dict[str, Any]:
+    packages = [*wanted["packages"], any_python(wanted["oldest_python"])]
+    question = {
+        "do": "solve",
+        "channels": wanted["channels"],
+        "packages": packages,
+        "pins": wanted["pins"],
+    }
+    try:
+        found = rattler_tool.ask(python, root, files, question)
+    except ChildError as e:
+        text = conda_failures.solve(e, wanted["channels"], wanted["oldest_python"])
+        raise BuildError(text) from e
+    for word in found["relaxed"]:
+        telling.note(conda_failures.relaxed(word))
+    locked = sorted(found["packages"], key=lambda p: p["name"])
+    pip = conda_pip.lock(wanted, files, uv, python, locked)
+    return {"kind": "conda", "platform": found["platform"], "packages": locked, "pip": pip}
+
+
+def any_python(oldest: str) -> dict[str, str]:
+    """What Turnout itself needs, whatever the list says."""
+    return {"text": "", "name": "python", "version": ">=" + oldest, "build": "", "channel": ""}
+
+
+def build(files: str, uv: str, root: str, prefix: str) -> None:
+    made = telling.read_lock(files)
+    if made.get("kind") != "conda":
+        from turnout.payload.builds import pip  # pyright: ignore
+
+        pip.build_lock(made, files, uv, prefix)  # pyright: ignore
+        return
+    python = rattler_tool.ensure(uv, root)
+    question = {
+        "do": "install",
+        "packages": made["packages"],
+        "platform": made["platform"],
+        "prefix": prefix,
+    }
+    try:
+        rattler_tool.ask(python, root, files, question)
+    except ChildError as e:
+        raise BuildError(conda_failures.install(e, made["packages"])) from e
+    own = os.path.join(prefix, "bin", "python")
+    check_python(own)
+    if made["pip"]:
+        conda_pip.install(telling.request(files), made["pip"], files, uv, prefix)
+    else:
+        compile_noarch(own, prefix, made["packages"], files)
+
+
+def check_python(python: str) -> None:
+    try:
+        done = subprocess.run(
+            [python, "-I", "-c", "import sys, encodings, zlib"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as e:
+        raise BuildError("The Python that was installed cannot be started: %s." % e) from e
+    if done.returncode:
+        said = rattler_tool.last_words(done.stdout.decode("utf-8", "replace"))
+        raise BuildError(
+            "The Python that was installed does not run on this machine: %s Ask for another "
+            "Python version." % said
+        )
+
+
+def compile_noarch(
+    python: str, prefix: str, packages: list[dict[str, Any]], files: str
+) -> None:
+    """Packages for any Python come without bytecode; their first import would make it each time,
+    or never where the environment cannot be written to."""
+    sources = noarch_sources(prefix, {p["name"] for p in packages if p.get("noarch") == "python"})
+    if not sources:
+        return
+    telling.status("Compiling %d files" % len(sources))
+    listing = os.path.join(files, "compile.txt")
+    with open(listing, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write("".join(path + "\n" for path in sources))
+    jobs = ["-j", "0"] if len(sources) > MANY_FILES else []
+    # A file that does not compile (a template, Python 2) is no reason to fail.
+    telling.run([python, "-I", "-m", "compileall", "-q", *jobs, "-i", listing])
+
+
+def noarch_sources(prefix: str, names: set[str]) -> list[str]:
+    """The Python files of these packages, from what the installer wrote down about them."""
+    import json
+
+    found: list[str] = []
+    meta = os.path.join(prefix, "conda-meta")
+    for entry in sorted(os.listdir(meta)) if names else []:
+        if entry.endswith(".json"):
+            with open(os.path.join(meta, entry), encoding="utf-8") as file:
+                record = json.load(file)
+            if record["name"] in names:
+                found += [os.path.join(prefix, f) for f in record["files"] if f.endswith(".py")]
+    return found

@@ -1,0 +1,86 @@
+"""Whether channels can be reached from this host, found out before anything is made."""
+
+from __future__ import annotations
+
+import os
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: A channel that does not answer within this is not there.
+PATIENCE_S = 5.0
+#: Answers that say that it is somebody else who speaks, or that it is out of order: a proxy, a gateway.
+NO_ANSWER = (407, 502, 503, 504)
+FORBIDDEN = (401, 403)
+
+
+def unreachable(channels: list[dict[str, Any]]) -> str:
+    """Why the channels cannot be reached; "" when one of them can."""
+    whys: list[str] = ["" for _ in channels]
+
+    def look(i: int) -> None:
+        whys[i] = why_not(channels[i]["address"])
+
+    threads = [threading.Thread(target=look, args=(i,), daemon=True) for i in range(len(channels))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if not all(whys):
+        return ""
+    words = [
+        "the channel %s cannot be reached from the target (%s)." % (named(channel), why)
+        for channel, why in zip(channels, whys)
+    ]
+    return " ".join([words[0], *(word[0].upper() + word[1:] for word in words[1:])])
+
+
+def named(channel: dict[str, Any]) -> str:
+    """ "conda-forge (https://…)"."""
+    if channel["name"] == channel["address"]:
+        return channel["address"]
+    return "%s (%s)" % (channel["name"], channel["address"])
+
+
+def why_not(address: str) -> str:
+    """What is wrong with a channel's address; "" when something answers there."""
+    if address.startswith("file://"):
+        folder = urllib.request.url2pathname(urllib.parse.urlsplit(address).path)
+        return "" if os.path.isdir(folder) else "there is no folder %s" % folder
+    request = urllib.request.Request(address + "/noarch/repodata.json", method="HEAD")
+    request.add_header("User-Agent", "turnout")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S):
+            return ""
+    except urllib.error.HTTPError as e:
+        if e.code in NO_ANSWER:
+            return "it answers %d %s" % (e.code, e.reason)
+        # The solver may have a login that we do not; but a filter that forbids it says the same.
+        if e.code in FORBIDDEN and not has_login(address):
+            return "it answers %d %s" % (e.code, e.reason)
+        return ""
+    except urllib.error.URLError as e:
+        reason = e.reason
+        return str(getattr(reason, "strerror", None) or reason)
+    except (OSError, ValueError) as e:
+        return str(e) or type(e).__name__
+
+
+def has_login(address: str) -> bool:
+    """Whether this host keeps a login for the channel's server, in one of the usual places."""
+    host = urllib.parse.urlsplit(address).hostname or ""
+    home = os.path.expanduser("~")
+    places = [os.environ.get("NETRC") or home + "/.netrc", home + "/.rattler/credentials.json"]
+    for place in [*places, os.environ.get("RATTLER_AUTH_FILE", "")]:
+        try:
+            with open(place, encoding="utf-8", errors="replace") as file:
+                if host and host in file.read():
+                    return True
+        except OSError:
+            continue
+    return False

@@ -1,0 +1,426 @@
+"""What conda's packages are called on PyPI, and which of them PyPI does not have.
+
+Used where no channel can be reached, or none is wanted; and to know what a conda package stands for
+when the pip part is solved. A name that is not here is passed on as it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+#: conda name -> PyPI name. Same names (after `-`, `_` and case) are left out.
+RENAMED = {
+    # Learning
+    "pytorch": "torch",
+    "pytorch-cpu": "torch",
+    "pytorch-gpu": "torch",
+    "pytorch-lightning": "pytorch-lightning",
+    "torchvision-cpu": "torchvision",
+    "torchaudio-cpu": "torchaudio",
+    "torchtext-cpu": "torchtext",
+    "tensorflow-gpu": "tensorflow",
+    "tensorflow-base": "tensorflow",
+    "tensorflow-mkl": "tensorflow",
+    "tensorflow-eigen": "tensorflow",
+    "tensorflow-cpu": "tensorflow-cpu",
+    "tensorboard-base": "tensorboard",
+    "keras-gpu": "keras",
+    "keras-base": "keras",
+    "py-xgboost": "xgboost",
+    "py-xgboost-cpu": "xgboost",
+    "py-xgboost-gpu": "xgboost",
+    "_py-xgboost-mutex": "",
+    "lightgbm-gpu": "lightgbm",
+    "mxnet-mkl": "mxnet",
+    "onnxruntime-cpu": "onnxruntime",
+    "scikit-learn-intelex": "scikit-learn-intelex",
+    "sklearn-pandas": "sklearn-pandas",
+    "spacy-model-en_core_web_sm": "en-core-web-sm",
+    "faiss": "faiss-cpu",
+    "pytorch_geometric": "torch-geometric",
+    "pytorch_sparse": "torch-sparse",
+    "pytorch_scatter": "torch-scatter",
+    "pyg": "torch-geometric",
+    "pytorch-transformers": "pytorch-transformers",
+    "huggingface_hub": "huggingface-hub",
+    "sentence-transformers": "sentence-transformers",
+    "umap": "umap-learn",
+    "mlflow-skinny": "mlflow-skinny",
+    "gym-all": "gym",
+    "ray-core": "ray",
+    "ray-default": "ray",
+    "ray-tune": "ray",
+    "ray-all": "ray",
+    "dm-tree": "dm-tree",
+    "pomegranate": "pomegranate",
+    "annoy": "annoy",
+    "python-annoy": "annoy",
+    "python-fasttext": "fasttext",
+    "cudnn-frontend": "nvidia-cudnn-frontend",
+    # Data
+    "pandas-base": "pandas",
+    "numpy-base": "numpy",
+    "scipy-base": "scipy",
+    "pytables": "tables",
+    "msgpack-python": "msgpack",
+    "python-msgpack": "msgpack",
+    "dask-core": "dask",
+    "arrow-python": "pyarrow",
+    "pyarrow-core": "pyarrow",
+    "pyarrow-all": "pyarrow",
+    "python-snappy": "python-snappy",
+    "python-blosc": "blosc",
+    "python-lmdb": "lmdb",
+    "python-duckdb": "duckdb",
+    "python-xxhash": "xxhash",
+    "python-zstd": "zstd",
+    "python-zstandard": "zstandard",
+    "zstandard-python": "zstandard",
+    "lz4-python": "lz4",
+    "python-lz4": "lz4",
+    "brotlipy": "brotlipy",
+    "brotli-python": "brotli",
+    "python-leveldb": "leveldb",
+    "python-levenshtein": "levenshtein",
+    "python-rapidjson": "python-rapidjson",
+    "rapidjson-python": "python-rapidjson",
+    "ujson-python": "ujson",
+    "pyyaml-base": "pyyaml",
+    "ruamel_yaml": "ruamel-yaml",
+    "ruamel.yaml": "ruamel-yaml",
+    "xarray-base": "xarray",
+    "h5py-base": "h5py",
+    "netcdf4-python": "netcdf4",
+    "python-eccodes": "eccodes",
+    "fastparquet-python": "fastparquet",
+    "polars-lts-cpu": "polars-lts-cpu",
+    "python-dateutil": "python-dateutil",
+    "dateutil": "python-dateutil",
+    "python-tzdata": "tzdata",
+    "python-utils": "python-utils",
+    "graphviz-python": "graphviz",
+    "python-graphviz": "graphviz",
+    "python-igraph": "igraph",
+    "python-louvain": "python-louvain",
+    "python-slugify": "python-slugify",
+    "python-dotenv": "python-dotenv",
+    "python-docx": "python-docx",
+    "python-json-logger": "python-json-logger",
+    "python-fastjsonschema": "fastjsonschema",
+    "python-multipart": "python-multipart",
+    "python-flatbuffers": "flatbuffers",
+    "python-kaleido": "kaleido",
+    "python-geotiepoints": "python-geotiepoints",
+    "python-hdfs": "hdfs",
+    "python-kubernetes": "kubernetes",
+    "python-crfsuite": "python-crfsuite",
+    "python-clang": "clang",
+    "python-ldap": "python-ldap",
+    "python-gitlab": "python-gitlab",
+    "python-wget": "wget",
+    "python-memcached": "python-memcached",
+    "googleapis-common-protos": "googleapis-common-protos",
+    "protobuf-python": "protobuf",
+    "grpcio-base": "grpcio",
+    # Pictures, sound, maps
+    "opencv": "opencv-python-headless",
+    "py-opencv": "opencv-python-headless",
+    "opencv-python": "opencv-python-headless",
+    "pil": "pillow",
+    "pillow-simd": "pillow",
+    "matplotlib-base": "matplotlib",
+    "seaborn-base": "seaborn",
+    "plotly-orca": "kaleido",
+    "bokeh-base": "bokeh",
+    "imagecodecs-lite": "imagecodecs-lite",
+    "scikit-image-base": "scikit-image",
+    "imageio-ffmpeg": "imageio-ffmpeg",
+    "pysoundfile": "soundfile",
+    "python-soundfile": "soundfile",
+    "python-sounddevice": "sounddevice",
+    "geopandas-base": "geopandas",
+    "cartopy_offlinedata": "",
+    "basemap-data": "basemap-data",
+    "simpleitk": "simpleitk",
+    "python-pptx": "python-pptx",
+    "pyqt": "pyqt5",
+    "pyqt5": "pyqt5",
+    "pyqt-base": "pyqt5",
+    "pyside2": "pyside2",
+    "wxpython": "wxpython",
+    "pycairo": "pycairo",
+    # Tools around them
+    "ipython_genutils": "ipython-genutils",
+    "jupyter_core": "jupyter-core",
+    "jupyter_client": "jupyter-client",
+    "jupyter_console": "jupyter-console",
+    "jupyterlab_server": "jupyterlab-server",
+    "jupyter_contrib_nbextensions": "jupyter-contrib-nbextensions",
+    "notebook-shim": "notebook-shim",
+    "importlib_metadata": "importlib-metadata",
+    "importlib_resources": "importlib-resources",
+    "typing_extensions": "typing-extensions",
+    "prompt_toolkit": "prompt-toolkit",
+    "stack_data": "stack-data",
+    "pure_eval": "pure-eval",
+    "backports.functools_lru_cache": "backports-functools-lru-cache",
+    "backports.zoneinfo": "backports-zoneinfo",
+    "beautiful-soup": "beautifulsoup4",
+    "bs4": "beautifulsoup4",
+    "sphinx_rtd_theme": "sphinx-rtd-theme",
+    "sqlalchemy-base": "sqlalchemy",
+    "mysql-connector-python": "mysql-connector-python",
+    "mysqlclient-python": "mysqlclient",
+    "pymssql-base": "pymssql",
+    "psycopg2": "psycopg2-binary",
+    "pymongo-base": "pymongo",
+    "redis-py": "redis",
+    "kafka-python": "kafka-python",
+    "python-confluent-kafka": "confluent-kafka",
+    "azure-storage": "azure-storage-blob",
+    "google-cloud-sdk-python": "google-cloud",
+    "docker-py": "docker",
+    "gitpython": "gitpython",
+    "git-python": "gitpython",
+    "pycrypto-dome": "pycryptodome",
+    "pytest-runner": "pytest-runner",
+    "py-cpuinfo": "py-cpuinfo",
+    "nvidia-ml": "nvidia-ml-py",
+    "pynvml": "nvidia-ml-py",
+    "black-jupyter": "black",
+    "flask-restplus": "flask-restplus",
+    "pysftp-base": "pysftp",
+    "pandoc-python": "pypandoc",
+    "selenium-python": "selenium",
+    "uvicorn-standard": "uvicorn",
+    "fastapi-slim": "fastapi-slim",
+    "nltk_data": "",
+    "hdbscan-base": "hdbscan",
+    "statsmodels-base": "statsmodels",
+    "pystan2": "pystan",
+    "fbprophet": "prophet",
+    "python-prophet": "prophet",
+    "pyspark-base": "pyspark",
+    "python-chromedriver-binary": "chromedriver-binary",
+    "blaze-core": "blaze",
+}
+#: More than one: conda's package has what PyPI splits.
+SEVERAL = {
+    "anaconda": ("numpy", "scipy", "pandas", "matplotlib", "scikit-learn", "jupyter"),
+    "pydata-default": ("numpy", "scipy", "pandas", "matplotlib"),
+}
+#: Not needed with PyPI's wheels, which bring what they need; or made by the environment itself.
+LEFT_OUT = {
+    "blas": "PyPI's packages bring their own",
+    "libblas": "PyPI's packages bring their own",
+    "libcblas": "PyPI's packages bring their own",
+    "liblapack": "PyPI's packages bring their own",
+    "mkl": "PyPI's packages bring OpenBLAS",
+    "nomkl": "PyPI's packages bring OpenBLAS",
+    "mkl_fft": "PyPI's numpy does without",
+    "mkl_random": "PyPI's numpy does without",
+    "mkl-service": "PyPI's packages bring OpenBLAS",
+    "intel-openmp": "PyPI's packages bring their own",
+    "openblas": "PyPI's packages bring their own",
+    "libopenblas": "PyPI's packages bring their own",
+    "llvm-openmp": "PyPI's packages bring their own",
+    "libgfortran": "PyPI's packages bring their own",
+    "libgfortran-ng": "PyPI's packages bring their own",
+    "libstdcxx-ng": "the machine has it",
+    "libstdcxx": "the machine has it",
+    "ca-certificates": "the machine has its own",
+    "openssl": "Python brings it",
+    "sqlite": "Python brings it",
+    "readline": "Python brings it",
+    "ncurses": "Python brings it",
+    "tk": "Python brings it",
+    "zlib": "Python brings it",
+    "xz": "Python brings it",
+    "bzip2": "Python brings it",
+    "libffi": "Python brings it",
+    "tzdata": "the machine has it",
+    "python_abi": "it says only which Python",
+    "_libgcc_mutex": "it has no content",
+    "_openmp_mutex": "it has no content",
+    "pip": "uv installs the packages",
+    "conda": "nothing in the environment needs it",
+    "mamba": "nothing in the environment needs it",
+    "conda-build": "nothing in the environment needs it",
+    "cpuonly": "it only chooses a build",
+    "pytorch-mutex": "it only chooses a build",
+    "tensorflow-estimator-cpu": "tensorflow brings it",
+    "libxgboost": "xgboost brings it",
+    "libpng": "PyPI's packages bring their own",
+    "libjpeg-turbo": "PyPI's packages bring their own",
+    "jpeg": "PyPI's packages bring their own",
+    "libtiff": "PyPI's packages bring their own",
+    "freetype": "PyPI's packages bring their own",
+    "hdf5": "PyPI's h5py and tables bring their own",
+    "libnetcdf": "PyPI's netcdf4 brings its own",
+    "libprotobuf": "PyPI's packages bring their own",
+    "geos": "PyPI's shapely brings its own",
+    "proj": "PyPI's pyproj brings its own",
+    "arrow-cpp": "PyPI's pyarrow brings its own",
+    "libarrow": "PyPI's pyarrow brings its own",
+    "snappy": "PyPI's packages bring their own",
+    "lz4-c": "PyPI's packages bring their own",
+    "zstd": "PyPI's packages bring their own",
+    "libsndfile": "PyPI's soundfile brings its own",
+    "yaml": "PyPI's pyyaml brings its own",
+    "libxml2": "PyPI's lxml brings its own",
+    "libxslt": "PyPI's lxml brings its own",
+    "zeromq": "PyPI's pyzmq brings its own",
+    "glpk-python": "it has no counterpart",
+}
+LEFT_OUT_LIKE = (
+    (r"libgcc.*|libgomp.*|libstdcxx.*", "the machine has it"),
+    (
+        r"cudatoolkit.*|cuda-toolkit|cudnn|cuda|cuda-(?:runtime|cudart|libraries|nvrtc|cupti|version)"
+        r"|pytorch-cuda|nccl|libcublas|libcudnn.*|libcufft|libcurand|libcusolver|libcusparse",
+        "PyPI's packages bring the CUDA libraries that they need",
+    ),
+    (r"blas-devel|liblapacke", "PyPI's packages bring their own"),
+)
+#: PyPI has nothing like these; what to do instead.
+SYSTEM = "Install it on the target (on Debian: apt install %s), or use a conda channel."
+NOT_THERE = {
+    "openmpi": SYSTEM % "openmpi-bin libopenmpi-dev",
+    "mpich": SYSTEM % "mpich",
+    "mpi": SYSTEM % "openmpi-bin",
+    "ffmpeg": SYSTEM % "ffmpeg" + " PyPI's imageio-ffmpeg has the program too.",
+    "graphviz": SYSTEM % "graphviz" + " The Python package is python-graphviz.",
+    "git": SYSTEM % "git",
+    "git-lfs": SYSTEM % "git-lfs",
+    "gdal": SYSTEM % "gdal-bin libgdal-dev" + " PyPI's rasterio and fiona bring it along.",
+    "libgdal": SYSTEM % "libgdal-dev",
+    "make": SYSTEM % "make",
+    "compilers": SYSTEM % "build-essential gfortran",
+    "c-compiler": SYSTEM % "build-essential",
+    "cxx-compiler": SYSTEM % "build-essential",
+    "fortran-compiler": SYSTEM % "gfortran",
+    "gcc": SYSTEM % "gcc",
+    "gxx": SYSTEM % "g++",
+    "openjdk": SYSTEM % "default-jre-headless",
+    "java-jdk": SYSTEM % "default-jre-headless",
+    "maven": SYSTEM % "maven",
+    "nodejs": SYSTEM % "nodejs",
+    "tesseract": SYSTEM % "tesseract-ocr",
+    "pandoc": SYSTEM % "pandoc",
+    "wget": SYSTEM % "wget",
+    "curl": SYSTEM % "curl",
+    "htop": SYSTEM % "htop",
+    "tmux": SYSTEM % "tmux",
+    "unzip": SYSTEM % "unzip",
+    "p7zip": SYSTEM % "p7zip-full",
+    "imagemagick": SYSTEM % "imagemagick",
+    "postgresql": SYSTEM % "postgresql",
+    "mysql": SYSTEM % "default-mysql-server",
+    "redis": SYSTEM % "redis" + " The Python package is redis-py.",
+    "mongodb": SYSTEM % "mongodb",
+    "swig": "PyPI has it as swig: list it under pip.",
+    "cmake": "PyPI has it as cmake: list it under pip.",
+    "ninja": "PyPI has it as ninja: list it under pip.",
+    "boost": SYSTEM % "libboost-all-dev",
+    "eigen": SYSTEM % "libeigen3-dev",
+    "fftw": SYSTEM % "libfftw3-dev",
+    "gsl": SYSTEM % "libgsl-dev",
+    "perl": SYSTEM % "perl",
+    "ruby": SYSTEM % "ruby",
+    "go": SYSTEM % "golang",
+    "rust": SYSTEM % "cargo",
+    "nvcc": "It comes with NVIDIA's CUDA toolkit: install that on the target.",
+    "cuda-nvcc": "It comes with NVIDIA's CUDA toolkit: install that on the target.",
+    "rapids": "Use a conda channel (rapidsai).",
+    "cudf": "Use a conda channel (rapidsai).",
+    "cuml": "Use a conda channel (rapidsai).",
+    "graph-tool": SYSTEM % "python3-graph-tool",
+    "pythonocc-core": "Use a conda channel.",
+    "rpy2-r": "Use a conda channel.",
+    "julia": "Install it on the target, or use a conda channel.",
+}
+NOT_THERE_LIKE = (
+    (r"(?:r|mro|bioconductor)-.*|r|_r-mutex", "R packages need a conda channel."),
+    (r"(?:gcc|gxx|gfortran|clang|clangxx|binutils|sysroot|ld)_.*", SYSTEM % "build-essential"),
+    (r"perl-.*", "Perl packages need a conda channel."),
+    (r"xorg-.*|mesa-.*|libgl.*-cos.*", "Install it on the target, or use a conda channel."),
+)
+
+class Mapped:
+    """A conda list as PyPI's."""
+
+    def __init__(self) -> None:
+        #: Requirements, one a line.
+        self.pip: list[str] = []
+        #: What was done otherwise than asked.
+        self.notes: list[str] = []
+        #: Version of Python as it was asked for: "3.11.*"; None: any.
+        self.python: str | None = None
+        #: (the line as it was written, why PyPI cannot give it and what to do).
+        self.impossible: list[tuple[str, str]] = []
+
+
+def pypi_names(name: str) -> tuple[str, ...]:
+    """The PyPI names that a conda package stands for, in PyPI's one form."""
+    low = name.lower()
+    if low in SEVERAL:
+        return SEVERAL[low]
+    found = RENAMED.get(low, low)
+    return (re.sub(r"[-_.]+", "-", found),) if found else ()
+
+
+def left_out(name: str) -> str:
+    """Why PyPI's packages do without it; "" for what is needed."""
+    if name in LEFT_OUT:
+        return LEFT_OUT[name]
+    if name in RENAMED and not RENAMED[name]:
+        return "it has no counterpart"
+    return next((why for like, why in LEFT_OUT_LIKE if re.fullmatch(like, name)), "")
+
+
+def not_there(name: str) -> str:
+    """What to do about a package that PyPI lacks; "" when it may have it."""
+    if name in NOT_THERE:
+        return NOT_THERE[name]
+    return next((do for like, do in NOT_THERE_LIKE if re.fullmatch(like, name)), "")
+
+
+def to_pip(packages: Iterable[dict[str, Any]]) -> Mapped:
+    """The packages of `request.json` in PyPI's names and versions."""
+    mapped = Mapped()
+    for package in packages:
+        text, name = package["text"], package["name"]
+        version = pypi_version(package["version"])
+        if name == "python":
+            mapped.python = version or mapped.python
+        elif do := not_there(name):
+            mapped.impossible.append((text, "is a conda package that PyPI does not have. %s" % do))
+        elif why := left_out(name):
+            mapped.notes.append("'%s' is left out: %s." % (text, why))
+        else:
+            add(mapped, text, name, version, package["build"])
+    return mapped
+
+
+def add(mapped: Mapped, text: str, name: str, version: str, build: str) -> None:
+    names = pypi_names(name)
+    # Several packages in place of one have versions of their own.
+    lines = [n + (version if len(names) == 1 else "") for n in names]
+    mapped.pip += [line for line in lines if line not in mapped.pip]
+    if names != (re.sub(r"[-_.]+", "-", name),):
+        mapped.notes.append("'%s' is installed from PyPI as %s." % (text, ", ".join(lines)))
+    if build:
+        mapped.notes.append(
+            "'%s': PyPI has no builds to choose from, so '%s' is left out." % (text, build)
+        )
+
+
+def pypi_version(version: str) -> str:
+    """PyPI's form of a version in the solver's: "1.5.*" becomes "==1.5.*"."""
+    # PyPI has no "or": the highest of the alternatives.
+    parts = version.split("|")[-1].split(",")
+    return ",".join("==" + part if part[:1].isalnum() else part for part in parts)

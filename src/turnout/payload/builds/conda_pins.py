@@ -1,0 +1,168 @@
+"""What happens to a version that cannot be had: exact if it can be, else the nearest newer one.
+
+Pure rules over a `Channels` (see `rattler_child.py`), which solves and knows the versions there are.
+A *pin* is a requirement of one version: "==1.5.2" or "1.5.*". It is impossible when it cannot even
+be had together with the Python alone. Contradictions between packages are the person's to resolve.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+PIN = re.compile(r"(?:==(?P<exact>[^=<>!~,|*]+)|(?P<stem>[^=<>!~,|*]+)\.\*)")
+#: So many of the versions there are, are named.
+NAMED = 12
+#: So many packages are looked at alone: each costs a solve.
+LOOKED_AT = 40
+
+
+class Unsolvable(Exception):
+    """The solver's own words."""
+
+
+class Impossible(Exception):
+    """The list cannot be had; `kind` and `facts` for the message."""
+
+    def __init__(self, kind: str, text: str = "", **facts: Any) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.facts = facts
+
+
+def spec(package: dict[str, Any], version: str | None = None) -> str:
+    """The solver's form of a package, with another version if given (and then any build)."""
+    parts = {"version": package["version"] if version is None else version}
+    parts["build"] = package["build"] if version is None else ""
+    parts["channel"] = package["channel"]
+    inside = ",".join("%s='%s'" % (key, value) for key, value in parts.items() if value)
+    return "%s[%s]" % (package["name"], inside) if inside else package["name"]
+
+
+def pinned(package: dict[str, Any]) -> str:
+    """The version that a pin names: "1.5"; "" for what is no pin."""
+    match = PIN.fullmatch(package["version"])
+    return (match["exact"] or match["stem"]) if match else ""
+
+
+def precision(package: dict[str, Any], version: str) -> str:
+    """`version` pinned as closely as the person did: for "0.20.*", 0.23.1 becomes "0.23.*"."""
+    match = PIN.fullmatch(package["version"])
+    if match and match["exact"] and package["name"] != "python":
+        return "==" + version
+    wanted = pinned(package).count(".") + 1
+    if package["name"] == "python":
+        wanted = 2  # The last patch of a Python is always meant.
+    return ".".join(version.split(".")[:wanted]) + ".*"
+
+
+def solve(
+    channels: Any, packages: list[dict[str, Any]], pins: str
+) -> tuple[list[Any], list[dict[str, Any]]]:
+    """(the solver's records, what was relaxed: `{"text", "name", "version", "python"}`).
+
+    Raises `Impossible`.
+    """
+    try:
+        return channels.solve([spec(p) for p in packages]), []
+    except Unsolvable as e:
+        words = str(e)
+    refuse_unknown(channels, packages)
+    impossible = impossible_ones(channels, packages)
+    if not impossible:
+        raise Impossible("contradiction", words)
+    refuse_hopeless(channels, impossible, pins)
+    relaxed = relax(channels, packages, impossible)
+    changed = {id(p): precision(p, version) for p, version in relaxed}
+    try:
+        records = channels.solve([spec(p, changed.get(id(p))) for p in packages])
+    except Unsolvable as e:
+        tried = [{"text": p["text"], "version": changed[id(p)]} for p, _ in relaxed]
+        raise Impossible("contradiction", str(e), relaxed=tried) from e
+    had = {r.name.normalized: str(r.version) for r in records}
+    said = [
+        {"text": p["text"], "name": p["name"], "version": had.get(p["name"], version)}
+        for p, version in relaxed
+    ]
+    return records, [{**word, "python": had.get("python", "")} for word in said]
+
+
+def refuse_unknown(channels: Any, packages: list[dict[str, Any]]) -> None:
+    unknown = [p for p in packages if not channels.versions(p["name"])]
+    if not unknown:
+        return
+    names = channels.package_names()
+    raise Impossible(
+        "unknown",
+        packages=[
+            {"text": p["text"], "name": p["name"], "near": near(p["name"], names)} for p in unknown
+        ],
+    )
+
+
+def near(name: str, names: Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(name, names, n=3, cutoff=0.8)
+
+
+def impossible_ones(channels: Any, packages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The packages that cannot be had alone, or alone with the Python that was asked for."""
+    pythons = [p for p in packages if p["name"] == "python"]
+    if not can(channels, [spec(p) for p in pythons]):
+        found = [p for p in pythons if p["version"] and p["text"]]
+        # What else is impossible shows only with a Python that is possible.
+        floor = [spec(p) for p in pythons if p not in found]
+    else:
+        found = []
+        floor = [spec(p) for p in pythons]
+    others = [p for p in packages if p["name"] != "python" and (p["version"] or p["build"])]
+    for package in others[:LOOKED_AT]:
+        if not can(channels, [*floor, spec(package)]):
+            found.append(package)
+    return found
+
+
+def can(channels: Any, specs: Sequence[str]) -> bool:
+    try:
+        channels.solve(specs)
+    except Unsolvable:
+        return False
+    return True
+
+
+def refuse_hopeless(channels: Any, impossible: list[dict[str, Any]], pins: str) -> None:
+    """With exact pins every impossible one ends it; else those that nothing newer can stand for."""
+    hopeless: list[dict[str, Any]] = []
+    for package in impossible:
+        version = pinned(package)
+        if pins == "exact" or not version or not can(channels, [spec(package, ">=" + version)]):
+            known = channels.versions(package["name"])
+            facts = {"text": package["text"], "name": package["name"], "pin": bool(version)}
+            facts.update(versions=known[-NAMED:], more=max(len(known) - NAMED, 0))
+            facts["exists"] = can_exist(known, version)
+            hopeless.append(facts)
+    if hopeless:
+        raise Impossible("hopeless", packages=hopeless)
+
+
+def can_exist(known: Sequence[str], version: str) -> bool:
+    """Whether the channel has the pinned version, for whatever Python."""
+    return any(v == version or v.startswith(version + ".") for v in known) if version else False
+
+
+def relax(
+    channels: Any, packages: list[dict[str, Any]], impossible: list[dict[str, Any]]
+) -> list[tuple[dict[str, Any], str]]:
+    """The nearest newer versions that fit each other and the rest."""
+    asked = [spec(p, ">=" + pinned(p)) for p in impossible]
+    others = [spec(p) for p in packages if p not in impossible]
+    try:
+        records = channels.solve(asked, others, lowest=True)
+    except Unsolvable as e:
+        raise Impossible("contradiction", str(e)) from e
+    had = {r.name.normalized: str(r.version) for r in records}
+    return [(p, had[p["name"]]) for p in impossible]
