@@ -140,7 +140,7 @@ def request(
 
 
 def key(asked: dict[str, Any], env: dict[str, str]) -> str:
-    """Same packages, channels and rules: same key, in whatever order and form they were written."""
+    """Same packages, channels and rules: same key, in whatever order and form."""
     packages = [[p[k] for k in ("name", "version", "build", "channel")] for p in asked["packages"]]
     sources = sorted((k, v) for k, v in env.items() if "INDEX" in k or "FIND_LINKS" in k)
     data = [

@@ -24,7 +24,7 @@ import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -35,7 +35,16 @@ from typing import Any
 PLACEHOLDER = "/turnout-placeholder" + "_placehold" * 20
 SUBDIRS = {"x86_64": "linux-64", "aarch64": "linux-aarch64", "ppc64le": "linux-ppc64le"}
 #: Left out of a `python` package: large, and needed by no test.
-WITHOUT = ("site-packages", "test", "tests", "tkinter", "idlelib", "turtledemo", "ensurepip", "lib2to3")
+WITHOUT = (
+    "site-packages",
+    "test",
+    "tests",
+    "tkinter",
+    "idlelib",
+    "turtledemo",
+    "ensurepip",
+    "lib2to3",
+)
 
 UNUSED = re.compile(r"\.opt-\d\.pyc$|^_test|^_ctypes_test|^xxlimited")
 
@@ -224,8 +233,7 @@ def add_wheel(channel: CondaChannel, wheel: Path, depends: Sequence[str] = ()) -
             name.lower(),
             version,
             f"py{short.replace('.', '')}_0",
-            depends=(f"python >={short},<{sys.version_info[0]}.{sys.version_info[1] + 1}.0a0",)
-            + tuple(depends),
+            depends=(f"python >={short},<3.{sys.version_info[1] + 1}.0a0", *depends),
             files=files,
         )
     )
@@ -238,7 +246,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Iterator[str]:
+def serve(folder: Path) -> Generator[str]:
     """The folder's address over HTTP on loopback, for as long as the block lasts."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
     server.daemon_threads = True

@@ -1,8 +1,8 @@
 """Conda lists: solved into a lock, and built from it. Run as `conda lock FILES UV ROOT` and
 `conda build FILES UV ROOT PREFIX`; the contract is docs/design/run-folder.md, "Build programs".
 
-Which packages: py-rattler decides, for this machine (`rattler_tool`, `conda_pins`). The pip part is
-uv's (`conda_pip`). Without a channel that can be reached the list is made of PyPI's packages.
+Which packages: py-rattler decides, for this machine (`rattler_tool`, `conda_pins`). The pip part
+is uv's (`conda_pip`). Without a channel that can be reached the list is made of PyPI's packages.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ def lock(files: str, uv: str, root: str) -> None:
     if wanted["conda"] == "pypi":
         from_pypi(wanted, files, uv, "")
         return
-    reason = conda_channels.unreachable(wanted["channels"])
-    if reason and wanted["conda"] == "conda":
-        raise BuildError(conda_failures.unreachable(reason))
+    missing = conda_channels.unreachable(wanted["channels"])
+    # Where some answer, what the others have cannot be left out silently.
+    if missing and (wanted["conda"] == "conda" or len(missing) < len(wanted["channels"])):
+        raise BuildError(conda_failures.unreachable(missing))
+    reason = " ".join(missing)
     python = ""
     if not reason:
         try:
@@ -76,9 +78,7 @@ def from_pypi(wanted: dict[str, Any], files: str, uv: str, reason: str) -> None:
     )
 
 
-def solved(
-    wanted: dict[str, Any], files: str, uv: str, root: str, python: str
-) -> dict[str, Any]:
+def solved(wanted: dict[str, Any], files: str, uv: str, root: str, python: str) -> dict[str, Any]:
     packages = [*wanted["packages"], any_python(wanted["oldest_python"])]
     question = {
         "do": "solve",
@@ -147,9 +147,7 @@ def check_python(python: str) -> None:
         )
 
 
-def compile_noarch(
-    python: str, prefix: str, packages: list[dict[str, Any]], files: str
-) -> None:
+def compile_noarch(python: str, prefix: str, packages: list[dict[str, Any]], files: str) -> None:
     """Packages for any Python come without bytecode; their first import would make it each time,
     or never where the environment cannot be written to."""
     sources = noarch_sources(prefix, {p["name"] for p in packages if p.get("noarch") == "python"})

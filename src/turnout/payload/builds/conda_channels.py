@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 #: A channel that does not answer within this is not there.
 PATIENCE_S = 5.0
-#: Answers that say that it is somebody else who speaks, or that it is out of order: a proxy, a gateway.
+#: Somebody else answers (a proxy, a gateway), or it is out of order.
 NO_ANSWER = (407, 502, 503, 504)
 FORBIDDEN = (401, 403)
 
 
-def unreachable(channels: list[dict[str, Any]]) -> str:
-    """Why the channels cannot be reached; "" when one of them can."""
+def unreachable(channels: list[dict[str, Any]]) -> list[str]:
+    """Why channels cannot be reached, a sentence for each that cannot."""
     whys: list[str] = ["" for _ in channels]
 
     def look(i: int) -> None:
@@ -31,13 +31,11 @@ def unreachable(channels: list[dict[str, Any]]) -> str:
         thread.start()
     for thread in threads:
         thread.join()
-    if not all(whys):
-        return ""
-    words = [
+    return [
         "the channel %s cannot be reached from the target (%s)." % (named(channel), why)
         for channel, why in zip(channels, whys)
+        if why
     ]
-    return " ".join([words[0], *(word[0].upper() + word[1:] for word in words[1:])])
 
 
 def named(channel: dict[str, Any]) -> str:
@@ -52,10 +50,13 @@ def why_not(address: str) -> str:
     if address.startswith("file://"):
         folder = urllib.request.url2pathname(urllib.parse.urlsplit(address).path)
         return "" if os.path.isdir(folder) else "there is no folder %s" % folder
-    request = urllib.request.Request(address + "/noarch/repodata.json", method="HEAD")
+    if not address.startswith(("http://", "https://")):
+        return "it is no address of a channel"
+    page = address + "/noarch/repodata.json"
+    request = urllib.request.Request(page, method="HEAD")  # noqa: S310 - http or https, see above
     request.add_header("User-Agent", "turnout")
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S):
+        with urllib.request.urlopen(request, timeout=PATIENCE_S):  # noqa: S310
             return ""
     except urllib.error.HTTPError as e:
         if e.code in NO_ANSWER:

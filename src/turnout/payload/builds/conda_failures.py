@@ -22,11 +22,11 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 FULL = re.compile(r"No space left on device|Disk quota exceeded|os error 28\b|os error 122\b")
 
 
-def unreachable(reason: str) -> str:
+def unreachable(reasons: list[str]) -> str:
     return (
         "%s Check the network and the proxy there, set the channel's address (setting "
         "environments.channels), or take the packages from PyPI (setting environments.conda: "
-        "pypi)." % capital(reason)
+        "pypi)." % " ".join(map(capital, reasons))
     )
 
 
@@ -56,24 +56,24 @@ def unknown(package: dict[str, Any], where: str) -> str:
 
 
 def hopeless(package: dict[str, Any], where: str, oldest: str) -> str:
+    python = "'%s'" % package["python"] if package["python"] else "Python %s or later" % oldest
+    newer = "" if package["exact"] else ", nor anything newer"
     if package["name"] == "python":
         why = "cannot be had: Turnout needs Python %s or later" % oldest
-        why = why if not package["exists"] else why + " in the environment"
     elif package["exists"]:
-        why = "is there, but not for the Python that was asked for (%s or later)" % oldest
+        why = "is in the channel, but not for %s%s" % (python, newer)
     elif package["pin"]:
-        why = "does not exist"
+        why = "does not exist%s" % newer
     else:
-        why = "cannot be had, alone or with the Python that was asked for"
+        why = "cannot be had with %s" % python
     more = " and %d older" % package["more"] if package["more"] else ""
-    return "'%s' %s. %s has %s %s%s. Ask for one of these." % (
-        package["text"],
-        why,
-        capital(where),
-        package["name"],
-        ", ".join(reversed(package["versions"])),
-        more,
+    known = ", ".join(reversed(package["versions"])) + more
+    text = "'%s' %s. In %s there is %s %s." % (
+        *(package["text"], why, where, package["name"], known),
     )
+    if not package["pin"]:
+        text += "\n%s\n" % tree(package["words"])
+    return text.rstrip() + " Ask for one of these, or leave the version out."
 
 
 def contradiction(words: str, relaxed: list[dict[str, Any]], where: str) -> str:
@@ -108,7 +108,7 @@ def channel(words: str, channels: list[dict[str, Any]]) -> str:
 
 def last_cause(words: str) -> str:
     lines = [line.strip() for line in words.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it does not say why"
+    return re.sub(r"^Caused by: ", "", lines[-1])[:300] if lines else "it does not say why"
 
 
 def relaxed(word: dict[str, Any]) -> str:
@@ -129,8 +129,14 @@ def install(e: ChildError, packages: list[dict[str, Any]]) -> str:
     if FULL.search(words):
         return full_disk()
     guilty = next((p for p in packages if p["file"] in words), None)
-    guilty = guilty or next((p for p in packages if re.search(r"\b%s-%s-" % (
-        re.escape(p["name"]), re.escape(p["version"])), words)), None)
+    guilty = guilty or next(
+        (
+            p
+            for p in packages
+            if re.search(r"\b%s-%s-" % (re.escape(p["name"]), re.escape(p["version"])), words)
+        ),
+        None,
+    )
     what = "%s %s (%s)" % (guilty["name"], guilty["version"], guilty["url"]) if guilty else ""
     if re.search(r"[Cc]orrupt|hash mismatch|[Cc]hecksum|sha256", words):
         return (
@@ -189,6 +195,8 @@ def capital(text: str) -> str:
 def listed(words: Iterable[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     found = list(words)
-    return found[0] if len(found) == 1 else ", ".join(found[:-1]) + (
-        " and %s" % found[-1] if found else ""
+    return (
+        found[0]
+        if len(found) == 1
+        else ", ".join(found[:-1]) + (" and %s" % found[-1] if found else "")
     )

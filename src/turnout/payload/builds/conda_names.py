@@ -1,7 +1,7 @@
 """What conda's packages are called on PyPI, and which of them PyPI does not have.
 
-Used where no channel can be reached, or none is wanted; and to know what a conda package stands for
-when the pip part is solved. A name that is not here is passed on as it is.
+Used where no channel can be reached, or none is wanted; and to know what a conda package stands
+for when the pip part is solved. A name that is not here is passed on as it is.
 """
 
 from __future__ import annotations
@@ -13,206 +13,103 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-#: conda name -> PyPI name. Same names (after `-`, `_` and case) are left out.
+#: conda name -> PyPI name, where they differ by more than case, `-`, `_` and `.`.
 RENAMED = {
     # Learning
     "pytorch": "torch",
     "pytorch-cpu": "torch",
     "pytorch-gpu": "torch",
-    "pytorch-lightning": "pytorch-lightning",
     "torchvision-cpu": "torchvision",
     "torchaudio-cpu": "torchaudio",
-    "torchtext-cpu": "torchtext",
+    "pytorch_geometric": "torch-geometric",
+    "pytorch_scatter": "torch-scatter",
+    "pytorch_sparse": "torch-sparse",
+    "pytorch_cluster": "torch-cluster",
+    "pyg": "torch-geometric",
     "tensorflow-gpu": "tensorflow",
-    "tensorflow-base": "tensorflow",
     "tensorflow-mkl": "tensorflow",
     "tensorflow-eigen": "tensorflow",
-    "tensorflow-cpu": "tensorflow-cpu",
-    "tensorboard-base": "tensorboard",
+    "tensorflow-base": "tensorflow",
+    "tensorflow-gpu-base": "tensorflow",
     "keras-gpu": "keras",
     "keras-base": "keras",
+    "keras-base-gpu": "keras",
     "py-xgboost": "xgboost",
     "py-xgboost-cpu": "xgboost",
     "py-xgboost-gpu": "xgboost",
-    "_py-xgboost-mutex": "",
-    "lightgbm-gpu": "lightgbm",
+    "xgboost-cpu": "xgboost",
+    "xgboost-gpu": "xgboost",
     "mxnet-mkl": "mxnet",
     "onnxruntime-cpu": "onnxruntime",
-    "scikit-learn-intelex": "scikit-learn-intelex",
-    "sklearn-pandas": "sklearn-pandas",
-    "spacy-model-en_core_web_sm": "en-core-web-sm",
     "faiss": "faiss-cpu",
-    "pytorch_geometric": "torch-geometric",
-    "pytorch_sparse": "torch-sparse",
-    "pytorch_scatter": "torch-scatter",
-    "pyg": "torch-geometric",
-    "pytorch-transformers": "pytorch-transformers",
-    "huggingface_hub": "huggingface-hub",
-    "sentence-transformers": "sentence-transformers",
-    "umap": "umap-learn",
-    "mlflow-skinny": "mlflow-skinny",
-    "gym-all": "gym",
+    "python-annoy": "annoy",
     "ray-core": "ray",
     "ray-default": "ray",
     "ray-tune": "ray",
+    "ray-rllib": "ray",
     "ray-all": "ray",
-    "dm-tree": "dm-tree",
-    "pomegranate": "pomegranate",
-    "annoy": "annoy",
-    "python-annoy": "annoy",
-    "python-fasttext": "fasttext",
-    "cudnn-frontend": "nvidia-cudnn-frontend",
+    "gym-all": "gym",
+    "fbprophet": "prophet",
+    "spacy-model-en_core_web_sm": "en-core-web-sm",
+    "spacy-model-en_core_web_md": "en-core-web-md",
+    "umap": "umap-learn",
     # Data
-    "pandas-base": "pandas",
     "numpy-base": "numpy",
-    "scipy-base": "scipy",
     "pytables": "tables",
     "msgpack-python": "msgpack",
-    "python-msgpack": "msgpack",
     "dask-core": "dask",
-    "arrow-python": "pyarrow",
     "pyarrow-core": "pyarrow",
     "pyarrow-all": "pyarrow",
-    "python-snappy": "python-snappy",
     "python-blosc": "blosc",
     "python-lmdb": "lmdb",
     "python-duckdb": "duckdb",
     "python-xxhash": "xxhash",
     "python-zstd": "zstd",
-    "python-zstandard": "zstandard",
     "zstandard-python": "zstandard",
-    "lz4-python": "lz4",
-    "python-lz4": "lz4",
-    "brotlipy": "brotlipy",
     "brotli-python": "brotli",
     "python-leveldb": "leveldb",
-    "python-levenshtein": "levenshtein",
-    "python-rapidjson": "python-rapidjson",
-    "rapidjson-python": "python-rapidjson",
-    "ujson-python": "ujson",
-    "pyyaml-base": "pyyaml",
     "ruamel_yaml": "ruamel-yaml",
-    "ruamel.yaml": "ruamel-yaml",
-    "xarray-base": "xarray",
-    "h5py-base": "h5py",
-    "netcdf4-python": "netcdf4",
-    "python-eccodes": "eccodes",
-    "fastparquet-python": "fastparquet",
-    "polars-lts-cpu": "polars-lts-cpu",
-    "python-dateutil": "python-dateutil",
-    "dateutil": "python-dateutil",
     "python-tzdata": "tzdata",
-    "python-utils": "python-utils",
-    "graphviz-python": "graphviz",
-    "python-graphviz": "graphviz",
-    "python-igraph": "igraph",
-    "python-louvain": "python-louvain",
-    "python-slugify": "python-slugify",
-    "python-dotenv": "python-dotenv",
-    "python-docx": "python-docx",
-    "python-json-logger": "python-json-logger",
     "python-fastjsonschema": "fastjsonschema",
-    "python-multipart": "python-multipart",
     "python-flatbuffers": "flatbuffers",
+    "python-igraph": "igraph",
+    "python-graphviz": "graphviz",
     "python-kaleido": "kaleido",
-    "python-geotiepoints": "python-geotiepoints",
     "python-hdfs": "hdfs",
     "python-kubernetes": "kubernetes",
-    "python-crfsuite": "python-crfsuite",
     "python-clang": "clang",
-    "python-ldap": "python-ldap",
-    "python-gitlab": "python-gitlab",
     "python-wget": "wget",
-    "python-memcached": "python-memcached",
-    "googleapis-common-protos": "googleapis-common-protos",
-    "protobuf-python": "protobuf",
-    "grpcio-base": "grpcio",
-    # Pictures, sound, maps
+    "python-eccodes": "eccodes",
+    "python-confluent-kafka": "confluent-kafka",
+    "python-levenshtein": "levenshtein",
+    "psycopg2": "psycopg2-binary",
+    "redis-py": "redis",
+    "docker-py": "docker",
+    "azure-storage": "azure-storage-blob",
+    # Pictures, sound, maps, windows
     "opencv": "opencv-python-headless",
     "py-opencv": "opencv-python-headless",
-    "opencv-python": "opencv-python-headless",
     "pil": "pillow",
     "pillow-simd": "pillow",
     "matplotlib-base": "matplotlib",
     "seaborn-base": "seaborn",
-    "plotly-orca": "kaleido",
-    "bokeh-base": "bokeh",
-    "imagecodecs-lite": "imagecodecs-lite",
-    "scikit-image-base": "scikit-image",
-    "imageio-ffmpeg": "imageio-ffmpeg",
+    "geopandas-base": "geopandas",
     "pysoundfile": "soundfile",
     "python-soundfile": "soundfile",
     "python-sounddevice": "sounddevice",
-    "geopandas-base": "geopandas",
-    "cartopy_offlinedata": "",
-    "basemap-data": "basemap-data",
-    "simpleitk": "simpleitk",
-    "python-pptx": "python-pptx",
     "pyqt": "pyqt5",
-    "pyqt5": "pyqt5",
     "pyqt-base": "pyqt5",
-    "pyside2": "pyside2",
-    "wxpython": "wxpython",
-    "pycairo": "pycairo",
-    # Tools around them
-    "ipython_genutils": "ipython-genutils",
-    "jupyter_core": "jupyter-core",
-    "jupyter_client": "jupyter-client",
-    "jupyter_console": "jupyter-console",
-    "jupyterlab_server": "jupyterlab-server",
-    "jupyter_contrib_nbextensions": "jupyter-contrib-nbextensions",
-    "notebook-shim": "notebook-shim",
-    "importlib_metadata": "importlib-metadata",
-    "importlib_resources": "importlib-resources",
-    "typing_extensions": "typing-extensions",
-    "prompt_toolkit": "prompt-toolkit",
-    "stack_data": "stack-data",
-    "pure_eval": "pure-eval",
-    "backports.functools_lru_cache": "backports-functools-lru-cache",
-    "backports.zoneinfo": "backports-zoneinfo",
+    # Around them
     "beautiful-soup": "beautifulsoup4",
     "bs4": "beautifulsoup4",
-    "sphinx_rtd_theme": "sphinx-rtd-theme",
-    "sqlalchemy-base": "sqlalchemy",
-    "mysql-connector-python": "mysql-connector-python",
-    "mysqlclient-python": "mysqlclient",
-    "pymssql-base": "pymssql",
-    "psycopg2": "psycopg2-binary",
-    "pymongo-base": "pymongo",
-    "redis-py": "redis",
-    "kafka-python": "kafka-python",
-    "python-confluent-kafka": "confluent-kafka",
-    "azure-storage": "azure-storage-blob",
-    "google-cloud-sdk-python": "google-cloud",
-    "docker-py": "docker",
-    "gitpython": "gitpython",
     "git-python": "gitpython",
-    "pycrypto-dome": "pycryptodome",
-    "pytest-runner": "pytest-runner",
-    "py-cpuinfo": "py-cpuinfo",
-    "nvidia-ml": "nvidia-ml-py",
     "pynvml": "nvidia-ml-py",
-    "black-jupyter": "black",
-    "flask-restplus": "flask-restplus",
-    "pysftp-base": "pysftp",
-    "pandoc-python": "pypandoc",
-    "selenium-python": "selenium",
     "uvicorn-standard": "uvicorn",
-    "fastapi-slim": "fastapi-slim",
-    "nltk_data": "",
-    "hdbscan-base": "hdbscan",
-    "statsmodels-base": "statsmodels",
-    "pystan2": "pystan",
-    "fbprophet": "prophet",
-    "python-prophet": "prophet",
-    "pyspark-base": "pyspark",
-    "python-chromedriver-binary": "chromedriver-binary",
-    "blaze-core": "blaze",
+    "notebook-base": "notebook",
 }
-#: More than one: conda's package has what PyPI splits.
+#: conda's collections.
 SEVERAL = {
     "anaconda": ("numpy", "scipy", "pandas", "matplotlib", "scikit-learn", "jupyter"),
-    "pydata-default": ("numpy", "scipy", "pandas", "matplotlib"),
 }
 #: Not needed with PyPI's wheels, which bring what they need; or made by the environment itself.
 LEFT_OUT = {
@@ -253,8 +150,10 @@ LEFT_OUT = {
     "conda-build": "nothing in the environment needs it",
     "cpuonly": "it only chooses a build",
     "pytorch-mutex": "it only chooses a build",
-    "tensorflow-estimator-cpu": "tensorflow brings it",
     "libxgboost": "xgboost brings it",
+    "_py-xgboost-mutex": "it only chooses a build",
+    "nltk_data": "nltk downloads it",
+    "tensorflow-estimator": "tensorflow brings it",
     "libpng": "PyPI's packages bring their own",
     "libjpeg-turbo": "PyPI's packages bring their own",
     "jpeg": "PyPI's packages bring their own",
@@ -275,7 +174,6 @@ LEFT_OUT = {
     "libxml2": "PyPI's lxml brings its own",
     "libxslt": "PyPI's lxml brings its own",
     "zeromq": "PyPI's pyzmq brings its own",
-    "glpk-python": "it has no counterpart",
 }
 LEFT_OUT_LIKE = (
     (r"libgcc.*|libgomp.*|libstdcxx.*", "the machine has it"),
@@ -340,7 +238,6 @@ NOT_THERE = {
     "cuml": "Use a conda channel (rapidsai).",
     "graph-tool": SYSTEM % "python3-graph-tool",
     "pythonocc-core": "Use a conda channel.",
-    "rpy2-r": "Use a conda channel.",
     "julia": "Install it on the target, or use a conda channel.",
 }
 NOT_THERE_LIKE = (
@@ -349,6 +246,7 @@ NOT_THERE_LIKE = (
     (r"perl-.*", "Perl packages need a conda channel."),
     (r"xorg-.*|mesa-.*|libgl.*-cos.*", "Install it on the target, or use a conda channel."),
 )
+
 
 class Mapped:
     """A conda list as PyPI's."""
@@ -369,16 +267,13 @@ def pypi_names(name: str) -> tuple[str, ...]:
     low = name.lower()
     if low in SEVERAL:
         return SEVERAL[low]
-    found = RENAMED.get(low, low)
-    return (re.sub(r"[-_.]+", "-", found),) if found else ()
+    return (re.sub(r"[-_.]+", "-", RENAMED.get(low, low)),)
 
 
 def left_out(name: str) -> str:
     """Why PyPI's packages do without it; "" for what is needed."""
     if name in LEFT_OUT:
         return LEFT_OUT[name]
-    if name in RENAMED and not RENAMED[name]:
-        return "it has no counterpart"
     return next((why for like, why in LEFT_OUT_LIKE if re.fullmatch(like, name)), "")
 
 

@@ -1,6 +1,6 @@
 """What happens to a version that cannot be had: exact if it can be, else the nearest newer one.
 
-Pure rules over a `Channels` (see `rattler_child.py`), which solves and knows the versions there are.
+Pure rules over a `Channels` (see `rattler_child.py`), which solves and knows what there is.
 A *pin* is a requirement of one version: "==1.5.2" or "1.5.*". It is impossible when it cannot even
 be had together with the Python alone. Contradictions between packages are the person's to resolve.
 """
@@ -76,7 +76,7 @@ def solve(
     impossible = impossible_ones(channels, packages)
     if not impossible:
         raise Impossible("contradiction", words)
-    refuse_hopeless(channels, impossible, pins)
+    refuse_hopeless(channels, packages, impossible, pins)
     relaxed = relax(channels, packages, impossible)
     changed = {id(p): precision(p, version) for p, version in relaxed}
     try:
@@ -112,44 +112,55 @@ def near(name: str, names: Sequence[str]) -> list[str]:
 def impossible_ones(channels: Any, packages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The packages that cannot be had alone, or alone with the Python that was asked for."""
     pythons = [p for p in packages if p["name"] == "python"]
-    if not can(channels, [spec(p) for p in pythons]):
+    found: list[dict[str, Any]] = []
+    if why_not(channels, [spec(p) for p in pythons]):
+        # Without a text: what Turnout needs itself. It is no wish that could be relaxed.
         found = [p for p in pythons if p["version"] and p["text"]]
-        # What else is impossible shows only with a Python that is possible.
-        floor = [spec(p) for p in pythons if p not in found]
-    else:
-        found = []
-        floor = [spec(p) for p in pythons]
+    # What else is impossible shows only with a Python that is possible.
+    floor = [spec(p) for p in pythons if p not in found]
     others = [p for p in packages if p["name"] != "python" and (p["version"] or p["build"])]
-    for package in others[:LOOKED_AT]:
-        if not can(channels, [*floor, spec(package)]):
-            found.append(package)
-    return found
+    return found + [p for p in others[:LOOKED_AT] if why_not(channels, [*floor, spec(p)])]
 
 
-def can(channels: Any, specs: Sequence[str]) -> bool:
+def why_not(channels: Any, specs: Sequence[str]) -> str:
+    """The solver's words; "" when it can be had."""
     try:
         channels.solve(specs)
-    except Unsolvable:
-        return False
-    return True
+    except Unsolvable as e:
+        return str(e) or "no reason given"
+    return ""
 
 
-def refuse_hopeless(channels: Any, impossible: list[dict[str, Any]], pins: str) -> None:
-    """With exact pins every impossible one ends it; else those that nothing newer can stand for."""
+def refuse_hopeless(
+    channels: Any, packages: list[dict[str, Any]], impossible: list[dict[str, Any]], pins: str
+) -> None:
+    """With exact pins every impossible one ends it; else those that have nothing newer."""
+    asked = next((p["text"] for p in packages if p["name"] == "python" and p["text"]), "")
     hopeless: list[dict[str, Any]] = []
     for package in impossible:
         version = pinned(package)
-        if pins == "exact" or not version or not can(channels, [spec(package, ">=" + version)]):
+        newer = spec(package, ">=" + version) if version else spec(package)
+        words = why_not(channels, [newer])
+        if pins == "exact" or words:
             known = channels.versions(package["name"])
-            facts = {"text": package["text"], "name": package["name"], "pin": bool(version)}
-            facts.update(versions=known[-NAMED:], more=max(len(known) - NAMED, 0))
-            facts["exists"] = can_exist(known, version)
-            hopeless.append(facts)
+            hopeless.append(
+                {
+                    "text": package["text"],
+                    "name": package["name"],
+                    "pin": bool(version),
+                    "exact": pins == "exact",
+                    "exists": is_there(known, version),
+                    "versions": known[-NAMED:],
+                    "more": max(len(known) - NAMED, 0),
+                    "python": asked,
+                    "words": words,
+                }
+            )
     if hopeless:
         raise Impossible("hopeless", packages=hopeless)
 
 
-def can_exist(known: Sequence[str], version: str) -> bool:
+def is_there(known: Sequence[str], version: str) -> bool:
     """Whether the channel has the pinned version, for whatever Python."""
     return any(v == version or v.startswith(version + ".") for v in known) if version else False
 

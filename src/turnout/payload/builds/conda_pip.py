@@ -1,8 +1,9 @@
-"""The pip part of a conda list: locked by uv against what conda provides, installed with its hashes.
+"""The pip part of a conda list: locked by uv against what conda provides, installed by hashes.
 
-The environment does not exist while its pip part is solved, so uv is told about the conda packages:
-each is a tiny wheel without content, and nothing else may satisfy its name. So a requirement that a
-conda package does not satisfy is a failure that names both, and pip never replaces one.
+The environment does not exist while its pip part is solved, so uv is told about the conda
+packages: each is a tiny wheel without content, and nothing else may satisfy its name. So a
+requirement that a conda package does not satisfy is a failure that names both, and pip never
+replaces one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def lock(
     telling.status("Resolving %s of the pip part" % count)
     provided = provided_by(packages)
     stubs = os.path.join(files, "stubs")
-    shutil.rmtree(stubs, ignore_errors=True)
+    for old in (stubs, os.path.join(files, "pip.lock")):  # uv prefers what an old lock has.
+        discard(old)
     os.makedirs(stubs)
     constraints = [
         "%s @ file://%s" % (name, stub(stubs, name, version))
@@ -44,16 +46,20 @@ def lock(
     version = next(p["version"] for p in packages if p["name"] == "python")
     argv = [uv, "pip", "compile", "--quiet"]
     argv += ["--python", tool, "--python-version", version, "--generate-hashes", "--no-header"]
-    argv += ["--no-annotate", "--no-progress", "--constraint", os.path.join(files, "constraints.txt")]
+    argv += [
+        "--no-annotate",
+        "--no-progress",
+        "--constraint",
+        os.path.join(files, "constraints.txt"),
+    ]
     argv += ["--output-file", os.path.join(files, "pip.lock")]
     for name in sorted(provided):
         argv += ["--no-emit-package", name]
     argv += [*pip_rules.uv_arguments(os.environ), os.path.join(files, "pip.in")]
-    remove(files, "pip.lock")
     code, said = telling.run(argv, pip_rules.uv_variables(os.environ))
     if code:
         raise BuildError(conda_failures.pip_part(said, provided, wanted))
-    shutil.rmtree(stubs, ignore_errors=True)
+    discard(stubs)
     with open(os.path.join(files, "pip.lock"), encoding="utf-8") as file:
         return "".join(line for line in file if not line.lstrip().startswith("#"))
 
@@ -103,8 +109,8 @@ def write(files: str, name: str, lines: list[str]) -> None:
         file.write("".join(line + "\n" for line in lines))
 
 
-def remove(files: str, name: str) -> None:
-    try:
-        os.unlink(os.path.join(files, name))
-    except FileNotFoundError:
-        pass
+def discard(path: str) -> None:
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    elif os.path.exists(path):
+        os.unlink(path)

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,13 +41,16 @@ def fail(kind: str, error: object, **facts: Any) -> NoReturn:
     os._exit(1)
 
 
+def library() -> Any:
+    import_module("rattler.exceptions")
+    return import_module("rattler")
+
+
 class Channels:
     """The channels of one question, read once; what `conda_pins` asks of them."""
 
     def __init__(self, question: dict[str, Any]) -> None:
-        import rattler
-
-        self.rattler = rattler
+        self.rattler = rattler = library()
         self.loop = asyncio.new_event_loop()
         self.names = {c["address"]: c["name"] for c in question["channels"]}
         self.sources = [rattler.Channel(address) for address in self.names]
@@ -222,8 +226,7 @@ class Progress:
 
 
 def install(question: dict[str, Any]) -> dict[str, Any]:
-    import rattler
-
+    rattler = library()
     packages = question["packages"]
     try:
         asyncio.run(

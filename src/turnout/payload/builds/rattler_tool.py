@@ -1,7 +1,7 @@
 """The conda solver and installer py-rattler: put on the host once, run as a child process.
 
-It is no dependency of Turnout: `{root}/tools/rattler-<version>/` is a small environment of its own,
-made by uv from the host's package sources.
+It is no dependency of Turnout: `{root}/tools/rattler-<version>/` is a small environment of its
+own, made by uv from the host's package sources.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def make(uv: str, folder: str) -> None:
 
 def last_words(said: str) -> str:
     """The end of what a program said, on one line."""
-    lines = [line.strip(" ×╰─▶│├") for line in said.splitlines() if line.strip()]
+    lines = [line.strip(" \u00d7╰─▶│├") for line in said.splitlines() if line.strip()]
     return " ".join(lines[-4:])[-500:]
 
 
