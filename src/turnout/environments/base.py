@@ -5,10 +5,9 @@ The recipe's meaning is fixed in docs/design/run-folder.md.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from turnout.spec.environments import EnvironmentSpec
@@ -34,13 +33,18 @@ class Step:
         return {"message": self.message, "argv": list(self.argv), "env": dict(self.env)}
 
 
+#: Begins the command line of a build program: its kind, its phase and what it needs follow.
+PROGRAM = ("{python}", "-S", "-E", "{builds}")
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How an environment is made and used. `{prefix}`, `{files}`, `{TOOL}` are filled in there."""
+    """How an environment is made and used. The words in braces are filled in on the target."""
 
-    #: Names the built environment; None: nothing to build.
+    #: Names what was asked for; None: nothing to build.
     key: str | None
     label: str
+    #: Before a script.
     argv_prefix: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     #: Put before `PATH`.
@@ -48,13 +52,13 @@ class Recipe:
     #: Programs that the steps need: `environments.tools.tool` has them.
     tools: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict[str, str])
-    #: Find out what is to be installed, and leave it as `{files}/lock`.
+    #: Find out what exactly is to be installed: leave the file `{files}/lock`.
     lock: tuple[Step, ...] = ()
-    #: Make the environment of the lock at `{prefix}`.
+    #: Make it at `{prefix}`.
     build: tuple[Step, ...] = ()
-    #: Run, silently, before a ready environment is used.
+    #: Fails when a ready environment was damaged behind our back.
     verify: tuple[str, ...] = ()
-    #: Goes before everything that a run starts.
+    #: Before everything that a run starts, also before a whole command line.
     launcher: tuple[str, ...] = ()
 
     def to_dict(self, digests: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -86,26 +90,23 @@ class EnvironmentSettings:
     find_links: tuple[str, ...] = ()
     #: More variables for the build: UV_*, SSL_CERT_FILE.
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
-    #: What conda lists are made with: "conda" packages, "pypi" packages, or "auto": conda's where
-    #: a channel can be reached.
+    #: What makes conda lists: "conda", "pypi" (by names there), or "auto": the first that can.
     conda: str = "auto"
-    #: Addresses of channels by name.
+    #: Where a channel's name leads: {"conda-forge": "https://mirror.example.org/conda-forge"}.
     channels: Mapping[str, str] = field(default_factory=dict[str, str])
     #: Channels of a list that names none.
     default_channels: tuple[str, ...] = ("conda-forge",)
-    #: What becomes of a version that cannot be had: "nearest" takes the next newer, "exact" fails.
+    #: A pin that cannot be met: "nearest" newer version with a warning, or "exact": fail.
     pins: str = "nearest"
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> EnvironmentSettings:
-        """What this process's variables say to pip and uv. For builds on this machine only."""
-        env = os.environ if environ is None else environ
-        variables = {name: env[name] for name in PASSED_ON if env.get(name)}
-        return cls(
-            index_url=env.get("PIP_INDEX_URL", ""),
-            extra_index_urls=tuple(env.get("PIP_EXTRA_INDEX_URL", "").split()),
-            find_links=tuple(env.get("PIP_FIND_LINKS", "").split()),
-            variables=variables,
+    def with_variables_of(self, environ: Mapping[str, str]) -> EnvironmentSettings:
+        """With what the variables of a process say to pip and uv: for builds on its machine."""
+        return replace(
+            self,
+            index_url=environ.get("PIP_INDEX_URL", ""),
+            extra_index_urls=tuple(environ.get("PIP_EXTRA_INDEX_URL", "").split()),
+            find_links=tuple(environ.get("PIP_FIND_LINKS", "").split()),
+            variables={name: environ[name] for name in PASSED_ON if environ.get(name)},
         )
 
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from turnout.environments import conda_list, requirements
-from turnout.environments.base import EnvironmentKind, EnvironmentSettings, Recipe, Step
+from turnout.environments.base import PROGRAM, EnvironmentKind, EnvironmentSettings, Recipe, Step
 from turnout.environments.conda_list import Channel, CondaPackage
 from turnout.environments.uv import variables
+from turnout.payload.builds.conda_activation import LAUNCHER
 from turnout.spec.environments import EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
 
@@ -21,7 +22,6 @@ from turnout.spec.errors import EnvironmentSpecError
 FORMAT = 1
 #: What the payload needs.
 OLDEST_PYTHON = (3, 8)
-PROGRAM = ("{python}", "-S", "-E", "{builds}", "conda")
 MODES = ("auto", "conda", "pypi")
 POLICIES = ("nearest", "exact")
 
@@ -46,19 +46,20 @@ class CondaEnvironment(EnvironmentKind):
             argv_prefix=("{prefix}/bin/python",),
             env={"CONDA_PREFIX": "{prefix}"},
             path=("{prefix}/bin",),
+            launcher=("{prefix}/" + LAUNCHER,),
             tools=("uv",),
             files={"request.json": json.dumps(asked, indent=1, sort_keys=True)},
             lock=(
                 Step(
                     f"Solving {counted(count)}",
-                    (*PROGRAM, "lock", "{files}", "{uv}", "{root}"),
+                    (*PROGRAM, "conda", "lock", "{files}", "{uv}", "{root}"),
                     env,
                 ),
             ),
             build=(
                 Step(
                     f"Installing {counted(count)}",
-                    (*PROGRAM, "build", "{files}", "{uv}", "{root}", "{prefix}"),
+                    (*PROGRAM, "conda", "build", "{files}", "{uv}", "{root}", "{prefix}"),
                     env,
                 ),
             ),

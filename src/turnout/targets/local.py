@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import ClassVar
@@ -44,6 +45,5 @@ class LocalTarget(SupervisedTarget[LocalConfig]):
     def pythons(self) -> Sequence[str]:
         return (sys.executable,)
 
-    @property
-    def environment_settings(self) -> EnvironmentSettings:
-        return EnvironmentSettings.from_environment()
+    def settings_there(self, asked: EnvironmentSettings) -> EnvironmentSettings:
+        return asked.with_variables_of(os.environ)

@@ -10,7 +10,17 @@ from __future__ import annotations
 import os
 import subprocess
 
-from turnout.payload.builds import conda_channels, conda_failures, conda_pip, rattler_tool, telling
+from turnout.payload.builds import (
+    conda_activation,
+    conda_channels,
+    conda_failures,
+    conda_names,
+    conda_pip,
+    pip,
+    pip_rules,
+    rattler_tool,
+    telling,
+)
 from turnout.payload.builds.rattler_tool import ChildError, ToolError
 from turnout.payload.builds.telling import BuildError
 
@@ -24,20 +34,20 @@ MANY_FILES = 300
 
 def main(argv: list[str]) -> int:
     phase, files, uv, root = argv[:4]
+    trusted = pip_rules.uv_variables(os.environ).get("SSL_CERT_FILE")
+    if trusted:  # What pip trusts on this host holds for channels too.
+        os.environ.setdefault("SSL_CERT_FILE", trusted)
     if phase == "lock":
-        lock(files, uv, root)
-    else:
-        build(files, uv, root, argv[4])
-    return 0
+        return lock(files, uv, root)
+    return build(files, uv, root, argv[4])
 
 
-def lock(files: str, uv: str, root: str) -> None:
+def lock(files: str, uv: str, root: str) -> int:
     wanted = telling.request(files)
     if wanted["provided"]:
         telling.say("Part of Turnout, left out: %s" % ", ".join(wanted["provided"]))
     if wanted["conda"] == "pypi":
-        from_pypi(wanted, files, uv, "")
-        return
+        return from_pypi(wanted, files, uv, "")
     missing = conda_channels.unreachable(wanted["channels"])
     # Where some answer, what the others have cannot be left out silently.
     if missing and (wanted["conda"] == "conda" or len(missing) < len(wanted["channels"])):
@@ -52,30 +62,30 @@ def lock(files: str, uv: str, root: str) -> None:
                 raise
             reason = str(e)
     if reason:
-        from_pypi(wanted, files, uv, reason)
-    else:
-        telling.write_lock(files, solved(wanted, files, uv, root, python))
+        return from_pypi(wanted, files, uv, reason)
+    telling.write_lock(files, solved(wanted, files, uv, root, python))
+    return 0
 
 
-def from_pypi(wanted: dict[str, Any], files: str, uv: str, reason: str) -> None:
-    """Map the list to PyPI's names and hand it to the pip builder."""
+def from_pypi(wanted: dict[str, Any], files: str, uv: str, reason: str) -> int:
+    """Map the list to PyPI's names and let the pip builder lock it; its exit code."""
     if reason:
         telling.note("The conda list is made of PyPI's packages, because %s" % reason)
-    from turnout.payload.builds import conda_names
-
     mapped = conda_names.to_pip(wanted["packages"])
     conda_failures.refuse_impossible(mapped.impossible)
     for word in mapped.notes:
         telling.note(word)
-    # CALL SITE of the pip builder: settled when the two are put together.
-    from turnout.payload.builds import pip  # pyright: ignore
-
-    telling.write_lock(
-        files,
-        pip.lock_requirements(  # pyright: ignore
-            {**wanted, "python": mapped.python, "pip": [*mapped.pip, *wanted["pip"]]}, files, uv
-        ),
-    )
+    relax = wanted["pins"] != "exact"
+    python = pip.find_python(uv, mapped.python, relax)
+    options: list[str] = wanted["pip_options"]
+    lines = sorted({*mapped.pip, *wanted["pip"]})
+    code, found = pip.resolve(uv, python, lines, options, relax, files)
+    if code:
+        return code
+    locked = {"kind": "pip", "python": python, "options": options, "requirements": found}
+    # Not the lock of a list of pip packages: that environment has no launcher.
+    telling.write_lock(files, {**locked, "launcher": conda_activation.LAUNCHER})
+    return 0
 
 
 def solved(wanted: dict[str, Any], files: str, uv: str, root: str, python: str) -> dict[str, Any]:
@@ -94,8 +104,8 @@ def solved(wanted: dict[str, Any], files: str, uv: str, root: str, python: str) 
     for word in found["relaxed"]:
         telling.note(conda_failures.relaxed(word))
     locked = sorted(found["packages"], key=lambda p: p["name"])
-    pip = conda_pip.lock(wanted, files, uv, python, locked)
-    return {"kind": "conda", "platform": found["platform"], "packages": locked, "pip": pip}
+    by_pip = conda_pip.lock(wanted, files, uv, python, locked)
+    return {"kind": "conda", "platform": found["platform"], "packages": locked, "pip": by_pip}
 
 
 def any_python(oldest: str) -> dict[str, str]:
@@ -103,13 +113,13 @@ def any_python(oldest: str) -> dict[str, str]:
     return {"text": "", "name": "python", "version": ">=" + oldest, "build": "", "channel": ""}
 
 
-def build(files: str, uv: str, root: str, prefix: str) -> None:
+def build(files: str, uv: str, root: str, prefix: str) -> int:
     made = telling.read_lock(files)
     if made.get("kind") != "conda":
-        from turnout.payload.builds import pip  # pyright: ignore
-
-        pip.build_lock(made, files, uv, prefix)  # pyright: ignore
-        return
+        code = pip.build(files, uv, prefix)
+        if not code:
+            conda_activation.write(prefix)
+        return code
     python = rattler_tool.ensure(uv, root)
     question = {
         "do": "install",
@@ -127,6 +137,8 @@ def build(files: str, uv: str, root: str, prefix: str) -> None:
         conda_pip.install(telling.request(files), made["pip"], files, uv, prefix)
     else:
         compile_noarch(own, prefix, made["packages"], files)
+    conda_activation.write(prefix)
+    return 0
 
 
 def check_python(python: str) -> None:

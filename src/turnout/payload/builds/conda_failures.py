@@ -64,6 +64,8 @@ def hopeless(package: dict[str, Any], where: str, oldest: str) -> str:
         why = "is in the channel, but not for %s%s" % (python, newer)
     elif package["pin"]:
         why = "does not exist%s" % newer
+    elif "No candidates were found for %s " % package["name"] in package["words"]:
+        why, package = "fits no version that there is", {**package, "words": ""}
     else:
         why = "cannot be had with %s" % python
     more = " and %d older" % package["more"] if package["more"] else ""
@@ -71,9 +73,13 @@ def hopeless(package: dict[str, Any], where: str, oldest: str) -> str:
     text = "'%s' %s. In %s there is %s %s." % (
         *(package["text"], why, where, package["name"], known),
     )
-    if not package["pin"]:
+    if not package["pin"] and package["words"]:
         text += "\n%s\n" % tree(package["words"])
-    return text.rstrip() + " Ask for one of these, or leave the version out."
+    return (
+        text
+        + ("" if text.endswith("\n") else " ")
+        + "Ask for one of these, or leave the version out."
+    )
 
 
 def contradiction(words: str, relaxed: list[dict[str, Any]], where: str) -> str:

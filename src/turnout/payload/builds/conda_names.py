@@ -256,7 +256,7 @@ class Mapped:
         self.pip: list[str] = []
         #: What was done otherwise than asked.
         self.notes: list[str] = []
-        #: Version of Python as it was asked for: "3.11.*"; None: any.
+        #: "3.11", "3.11.7" or a range; None: any.
         self.python: str | None = None
         #: (the line as it was written, why PyPI cannot give it and what to do).
         self.impossible: list[tuple[str, str]] = []
@@ -291,7 +291,9 @@ def to_pip(packages: Iterable[dict[str, Any]]) -> Mapped:
         text, name = package["text"], package["name"]
         version = pypi_version(package["version"])
         if name == "python":
-            mapped.python = version or mapped.python
+            # The pip builder takes "3.11" or a range.
+            plain = version.replace("==", "").replace(".*", "") if "," not in version else version
+            mapped.python = plain or mapped.python
         elif do := not_there(name):
             mapped.impossible.append((text, "is a conda package that PyPI does not have. %s" % do))
         elif why := left_out(name):

@@ -13,7 +13,7 @@ import re
 import shutil
 import zipfile
 
-from turnout.payload.builds import conda_failures, conda_names, pip_rules, telling
+from turnout.payload.builds import conda_failures, conda_names, pip, pip_rules, telling
 from turnout.payload.builds.telling import BuildError
 
 TYPE_CHECKING = False
@@ -34,34 +34,51 @@ def lock(
     telling.status("Resolving %s of the pip part" % count)
     provided = provided_by(packages)
     stubs = os.path.join(files, "stubs")
-    for old in (stubs, os.path.join(files, "pip.lock")):  # uv prefers what an old lock has.
-        discard(old)
+    discard(stubs)
     os.makedirs(stubs)
     constraints = [
         "%s @ file://%s" % (name, stub(stubs, name, version))
         for name, version in sorted(provided.items())
     ]
-    write(files, "pip.in", [*wanted["pip_options"], *wanted["pip"]])
-    write(files, "constraints.txt", constraints)
+    write(files, "provided.txt", constraints)
     version = next(p["version"] for p in packages if p["name"] == "python")
-    argv = [uv, "pip", "compile", "--quiet"]
-    argv += ["--python", tool, "--python-version", version, "--generate-hashes", "--no-header"]
-    argv += [
-        "--no-annotate",
-        "--no-progress",
-        "--constraint",
-        os.path.join(files, "constraints.txt"),
-    ]
-    argv += ["--output-file", os.path.join(files, "pip.lock")]
-    for name in sorted(provided):
-        argv += ["--no-emit-package", name]
-    argv += [*pip_rules.uv_arguments(os.environ), os.path.join(files, "pip.in")]
-    code, said = telling.run(argv, pip_rules.uv_variables(os.environ))
+    python = {"path": tool, "version": version}
+    told = ["--python-version", version, "--constraint", os.path.join(files, "provided.txt")]
+    lines = [*wanted["pip_options"], *wanted["pip"]]
+    code, said = compiled(files, uv, python, provided, [*told, "--generate-hashes"], lines)
+    if code and wanted["pins"] != "exact":
+        # A pin that cannot be had gives way; what came of it is locked like any other list.
+        options = wanted["pip_options"]
+        code, found = pip.resolve(uv, python, wanted["pip"], options, True, files, tuple(told))
+        if not code:
+            exact = [line for line in found if " @ file://" + stubs not in line]
+            lines = [*wanted["pip_options"], *exact]
+            hashed = ["--no-deps", "--python-version", version, "--generate-hashes"]
+            code, said = compiled(files, uv, python, provided, hashed, lines)
     if code:
         raise BuildError(conda_failures.pip_part(said, provided, wanted))
     discard(stubs)
     with open(os.path.join(files, "pip.lock"), encoding="utf-8") as file:
         return "".join(line for line in file if not line.lstrip().startswith("#"))
+
+
+def compiled(
+    files: str,
+    uv: str,
+    python: dict[str, str],
+    provided: dict[str, str],
+    options: list[str],
+    lines: list[str],
+) -> tuple[int, str]:
+    """Have uv write `pip.lock`; (exit code, what it said)."""
+    write(files, "pip.in", lines)
+    discard(os.path.join(files, "pip.lock"))  # uv prefers what an old lock has.
+    argv = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-progress"]
+    argv += ["--python", python["path"], "--output-file", os.path.join(files, "pip.lock")]
+    for name in sorted(provided):
+        argv += ["--no-emit-package", name]
+    argv += [*options, *pip_rules.uv_arguments(os.environ), os.path.join(files, "pip.in")]
+    return telling.run(argv, pip.environment())
 
 
 def provided_by(packages: list[dict[str, Any]]) -> dict[str, str]:
@@ -99,7 +116,7 @@ def install(wanted: dict[str, Any], locked: str, files: str, uv: str, prefix: st
     argv = [uv, "pip", "install", "--no-deps", "--compile-bytecode", "--no-progress"]
     argv += ["--python", os.path.join(prefix, "bin", "python")]
     argv += [*pip_rules.uv_arguments(os.environ), "-r", os.path.join(files, "pip.txt")]
-    code, said = telling.run(argv, pip_rules.uv_variables(os.environ))
+    code, said = telling.run(argv, pip.environment(), pip.heard)
     if code:
         raise BuildError(conda_failures.pip_part(said, {}, wanted))
 

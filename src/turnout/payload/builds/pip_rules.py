@@ -1,7 +1,7 @@
-"""Runs uv with the package sources that pip would use on this machine.
+"""The package sources that pip would use on this machine, as uv takes them.
 
-`python pip_rules.py UV pip install …` becomes uv, with variables made of
-pip's configuration files and of `PIP_*`. What uv is told itself (`UV_*`, `uv.toml`) is left alone.
+From pip's configuration files and `PIP_*`. What uv is told itself (`UV_*`, `uv.toml`) is left
+alone.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import configparser
 import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: pip's option and what uv calls it. Lists are separated by spaces, find-links by commas.
 OPTIONS = {
@@ -99,10 +101,4 @@ def uv_arguments(environ: Mapping[str, str]) -> list[str]:
 def has_uv_config(environ: Mapping[str, str]) -> bool:
     home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '')}/.config"
     files = [f"{d}/uv/uv.toml" for d in [home, *xdg_folders(environ)]]
-    return any(Path(file).exists() for file in [*files, "/etc/uv/uv.toml"])
-
-
-if __name__ == "__main__":
-    words = [*sys.argv[1:], *uv_arguments(os.environ)]
-    os.environ.update(uv_variables(os.environ))
-    os.execv(words[0], words)  # noqa: S606 - becomes uv; a shell has no part in it
+    return any(os.path.exists(file) for file in [*files, "/etc/uv/uv.toml"])

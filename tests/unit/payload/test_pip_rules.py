@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -100,14 +98,3 @@ def test_broken_file_is_left_out(
 def test_pip_config_can_be_switched_off(environ: dict[str, str], tmp_path: Path) -> None:
     write(tmp_path, ".config/pip/pip.conf", "[global]\nindex-url = https://file\n")
     assert pip_rules.uv_variables({**environ, "PIP_CONFIG_FILE": "/dev/null"}) == {}
-
-
-def test_becomes_the_program(environ: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", pip_rules.__file__, "/usr/bin/env"],
-        env={**environ, "PIP_FIND_LINKS": "/w"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "UV_FIND_LINKS=/w\n" in done.stdout
