@@ -198,7 +198,7 @@ def resolve_channel(name: str, addresses: Mapping[str, str]) -> Channel:
             "which would be kept with the run. Leave it out, and put it into ~/.netrc on the "
             "target."
         )
-    return Channel(text if text != address else short(address), address)
+    return Channel(text if re.fullmatch(CHANNEL, text) else short(address), address)
 
 
 def short(address: str) -> str:

@@ -48,11 +48,13 @@ class UvEnvironment(EnvironmentKind):
             path=("{prefix}/bin",),
             tools=("uv",),
             files={"request.json": json.dumps(asked)},
-            lock=(Step(resolving + left_out, (*program, "lock", "{files}", "{uv}"), env),),
+            lock=(
+                Step(resolving + left_out, (*program, "lock", "{files}", "{uv}", "{root}"), env),
+            ),
             build=(
                 Step(
                     f"Creating an environment ({label(version, wanted, python='Python')})",
-                    (*program, "build", "{files}", "{uv}", "{prefix}"),
+                    (*program, "build", "{files}", "{uv}", "{root}", "{prefix}"),
                     env,
                 ),
             ),

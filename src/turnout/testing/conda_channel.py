@@ -6,7 +6,7 @@
     channel.write()
     channel.address            # file:///…; `serve(channel)` gives one over HTTP
 
-Only the standard library, but for `add_wheel`, which takes a wheel that is there.
+Only the standard library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import stat
 import sys
 import tarfile
 import threading
-import zipfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,6 +45,8 @@ WITHOUT = (
     "lib2to3",
 )
 
+#: Larger libraries are links to where they are, in bytes: bz2 is slow.
+LARGE = 1_000_000
 UNUSED = re.compile(r"\.opt-\d\.pyc$|^_test|^_ctypes_test|^xxlimited")
 
 
@@ -217,26 +218,26 @@ def add_python(channel: CondaChannel, versions: Sequence[str] = ()) -> str:
     return full
 
 
-def add_wheel(channel: CondaChannel, wheel: Path, depends: Sequence[str] = ()) -> str:
-    """A conda package of this machine's Python from a wheel from PyPI; its version."""
-    name, version = wheel.name.split("-")[:2]
+def add_site(channel: CondaChannel, folder: Path, depends: Sequence[str] = ()) -> str:
+    """A conda package for this Python from a folder with one PyPI package in it (`uv pip install
+    --target`); its version."""
+    (info,) = folder.glob("*.dist-info")
+    name, version = info.name.removesuffix(".dist-info").split("-")
     short = f"{sys.version_info[0]}.{sys.version_info[1]}"
     site = f"lib/python{short}/site-packages"
-    with zipfile.ZipFile(wheel) as archive:
-        files = {
-            f"{site}/{member.filename}": archive.read(member)
-            for member in archive.infolist()
-            if not member.is_dir() and "/tests/" not in member.filename
-        }
-    channel.add(
-        Package(
-            name.lower(),
-            version,
-            f"py{short.replace('.', '')}_0",
-            depends=(f"python >={short},<3.{sys.version_info[1] + 1}.0a0", *depends),
-            files=files,
-        )
-    )
+    trees: dict[str, Path] = {}
+    links: dict[str, str] = {}
+    for file in sorted(folder.rglob("*")):
+        within = file.relative_to(folder)
+        if file.is_file() and "tests" not in within.parts:
+            if file.stat().st_size > LARGE:
+                links[f"{site}/{within}"] = str(file.resolve())
+            else:
+                trees[f"{site}/{within}"] = file
+    python = f"python >={short},<3.{sys.version_info[1] + 1}.0a0"
+    build = f"py{short.replace('.', '')}_0"
+    needed = (python, *depends)
+    channel.add(Package(name.lower(), version, build, 0, needed, (), "", {}, trees, links))
     return version
 
 

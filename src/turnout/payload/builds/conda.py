@@ -7,10 +7,12 @@ is uv's (`conda_pip`). Without a channel that can be reached the list is made of
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
 from turnout.payload.builds import (
+    bytecode,
     conda_activation,
     conda_channels,
     conda_failures,
@@ -27,9 +29,6 @@ from turnout.payload.builds.telling import BuildError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-#: More files than this are compiled by several processes.
-MANY_FILES = 300
 
 
 def main(argv: list[str]) -> int:
@@ -116,11 +115,14 @@ def any_python(oldest: str) -> dict[str, str]:
 def build(files: str, uv: str, root: str, prefix: str) -> int:
     made = telling.read_lock(files)
     if made.get("kind") != "conda":
-        code = pip.build(files, uv, prefix)
+        code = pip.build(files, uv, root, prefix)
         if not code:
             conda_activation.write(prefix)
         return code
     python = rattler_tool.ensure(uv, root)
+    for package in made["packages"]:
+        if conda_channels.is_damaged(package, rattler_tool.package_cache(root)):
+            raise BuildError(conda_failures.damaged(package))
     question = {
         "do": "install",
         "packages": made["packages"],
@@ -135,8 +137,8 @@ def build(files: str, uv: str, root: str, prefix: str) -> int:
     check_python(own)
     if made["pip"]:
         conda_pip.install(telling.request(files), made["pip"], files, uv, prefix)
-    else:
-        compile_noarch(own, prefix, made["packages"], files)
+    pip.compiled(root, own, files)
+    compile_rest(own, prefix, files)
     conda_activation.write(prefix)
     return 0
 
@@ -159,31 +161,44 @@ def check_python(python: str) -> None:
         )
 
 
-def compile_noarch(python: str, prefix: str, packages: list[dict[str, Any]], files: str) -> None:
-    """Packages for any Python come without bytecode; their first import would make it each time,
-    or never where the environment cannot be written to."""
-    sources = noarch_sources(prefix, {p["name"] for p in packages if p.get("noarch") == "python"})
-    if not sources:
+def compile_rest(python: str, prefix: str, files: str) -> None:
+    """Bytecode for what came without and has no list of its files, by which `bytecode` knows
+    packages: packages for any Python, mostly."""
+    sources = [path for path in sources_of(prefix) if path.endswith(".py")]
+    there: dict[str, set[str]] = {}
+    fresh: list[str] = []
+    for path in sources:
+        folder, name = os.path.split(path)
+        if folder not in there:
+            there[folder] = compiled_in(folder)
+        if name[:-3] not in there[folder]:
+            fresh.append(path)
+    if not fresh:
         return
-    telling.status("Compiling %d files" % len(sources))
-    listing = os.path.join(files, "compile.txt")
-    with open(listing, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write("".join(path + "\n" for path in sources))
-    jobs = ["-j", "0"] if len(sources) > MANY_FILES else []
+    telling.status("Compiling %d files" % len(fresh))
+    listed = os.path.join(files, "compile.json")
+    with open(listed, "w", encoding="utf-8") as file:
+        json.dump(fresh, file)
     # A file that does not compile (a template, Python 2) is no reason to fail.
-    telling.run([python, "-I", "-m", "compileall", "-q", *jobs, "-i", listing])
+    telling.run([python, "-I", "-W", "ignore", "-c", bytecode.COMPILE, listed])
 
 
-def noarch_sources(prefix: str, names: set[str]) -> list[str]:
-    """The Python files of these packages, from what the installer wrote down about them."""
-    import json
-
+def sources_of(prefix: str) -> list[str]:
+    """The files in site-packages of the conda packages, from what the installer wrote down."""
     found: list[str] = []
     meta = os.path.join(prefix, "conda-meta")
-    for entry in sorted(os.listdir(meta)) if names else []:
+    for entry in sorted(os.listdir(meta)):
         if entry.endswith(".json"):
             with open(os.path.join(meta, entry), encoding="utf-8") as file:
-                record = json.load(file)
-            if record["name"] in names:
-                found += [os.path.join(prefix, f) for f in record["files"] if f.endswith(".py")]
+                names = json.load(file)["files"]
+            found += [os.path.join(prefix, name) for name in names if "/site-packages/" in name]
     return found
+
+
+def compiled_in(folder: str) -> set[str]:
+    """The modules of a folder that have bytecode."""
+    try:
+        kept = os.listdir(os.path.join(folder, "__pycache__"))
+    except OSError:
+        return set()
+    return {name.partition(".")[0] for name in kept if name.endswith(".pyc")}

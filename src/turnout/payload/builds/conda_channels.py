@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import urllib.error
@@ -38,6 +39,33 @@ def unreachable(channels: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def is_damaged(package: dict[str, Any], cache: str) -> bool:
+    """Whether a package in a folder is another than its channel's index says. The installer looks
+    only at what it downloads."""
+    if not package["url"].startswith("file://") or not package.get("sha256"):
+        return False
+    stem = os.path.join(cache, "%(name)s-%(version)s-%(build)s" % package)
+    try:
+        with open(stem + ".lock", "rb") as kept:
+            if bytes.fromhex(package["sha256"]) in kept.read() and os.path.isdir(stem):
+                return False  # It was right when it was unpacked, and that is what is linked.
+    except OSError:
+        pass
+    digest = hashlib.sha256()
+    try:
+        with open(folder_of(package["url"]), "rb") as file:
+            for part in iter(lambda: file.read(1 << 20), b""):
+                digest.update(part)
+    except OSError:
+        return False  # The installer says it better.
+    return digest.hexdigest() != package["sha256"]
+
+
+def folder_of(address: str) -> str:
+    """The path of a file:// address."""
+    return urllib.request.url2pathname(urllib.parse.urlsplit(address).path)
+
+
 def named(channel: dict[str, Any]) -> str:
     """ "conda-forge (https://…)"."""
     if channel["name"] == channel["address"]:
@@ -48,7 +76,7 @@ def named(channel: dict[str, Any]) -> str:
 def why_not(address: str) -> str:
     """What is wrong with a channel's address; "" when something answers there."""
     if address.startswith("file://"):
-        folder = urllib.request.url2pathname(urllib.parse.urlsplit(address).path)
+        folder = folder_of(address)
         return "" if os.path.isdir(folder) else "there is no folder %s" % folder
     if not address.startswith(("http://", "https://")):
         return "it is no address of a channel"

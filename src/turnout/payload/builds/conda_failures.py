@@ -143,15 +143,19 @@ def install(e: ChildError, packages: list[dict[str, Any]]) -> str:
         ),
         None,
     )
-    what = "%s %s (%s)" % (guilty["name"], guilty["version"], guilty["url"]) if guilty else ""
+    what = "%(name)s %(version)s (%(url)s)" % guilty if guilty else ""
     if re.search(r"[Cc]orrupt|hash mismatch|[Cc]hecksum|sha256", words):
-        return (
-            "The package %s is damaged in its channel: its content is not what the channel's "
-            "index says. Tell whoever keeps the channel, or ask for another version."
-            % (what or "that was downloaded")
-        )
+        return damaged(guilty)
     package = "The conda package %s" % what if what else "A conda package"
     return "%s could not be installed: %s" % (package, shortened(last_cause(words)))
+
+
+def damaged(package: dict[str, Any] | None) -> str:
+    what = "%(name)s %(version)s (%(url)s)" % package if package else "that was downloaded"
+    return (
+        "The package %s is damaged in its channel: its content is not what the channel's index "
+        "says. Tell whoever keeps the channel, or ask for another version." % what
+    )
 
 
 def full_disk() -> str:

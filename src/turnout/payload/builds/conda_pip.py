@@ -109,11 +109,11 @@ def stub(folder: str, name: str, version: str) -> str:
 
 
 def install(wanted: dict[str, Any], locked: str, files: str, uv: str, prefix: str) -> None:
-    """Exactly the lock into the environment, and bytecode for all that is there."""
+    """Exactly the lock into the environment."""
     count = len(re.findall(r"^[^\s#-]", locked, re.MULTILINE))
     telling.status("Installing %d packages of the pip part" % count)
     write(files, "pip.txt", [*wanted["pip_options"], locked])
-    argv = [uv, "pip", "install", "--no-deps", "--compile-bytecode", "--no-progress"]
+    argv = [uv, "pip", "install", "--no-deps", "--no-progress"]
     argv += ["--python", os.path.join(prefix, "bin", "python")]
     argv += [*pip_rules.uv_arguments(os.environ), "-r", os.path.join(files, "pip.txt")]
     code, said = telling.run(argv, pip.environment(), pip.heard)

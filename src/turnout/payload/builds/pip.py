@@ -1,6 +1,6 @@
 """Environments from a list of pip packages, by uv.
 
-`pip lock FILES UV`, `pip build FILES UV PREFIX`.
+`pip lock FILES UV ROOT`, `pip build FILES UV ROOT PREFIX`.
 
 `request.json`: {"python": "3.11" or null, "pip": [requirement], "options": [option of pip],
 "pins": "nearest" or "exact"}. The lock: {"kind", "python": {"version", "path"}, "options",
@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 
-from turnout.payload.builds import pip_rules
+from turnout.payload.builds import bytecode, pip_rules
 from turnout.payload.builds.telling import (
     BuildError,
     note,
@@ -50,10 +50,10 @@ DOWNLOAD = re.compile(r"\s*(Downloading|Building) (\S+)(?: \(([^)]+)\))?")
 
 
 def main(argv: list[str]) -> int:
-    phase, files, uv = argv[:3]
+    phase, files, uv, root = argv[:4]
     if phase == "lock":
         return lock(files, uv)
-    return build(files, uv, argv[3])
+    return build(files, uv, root, argv[4])
 
 
 def lock(files: str, uv: str) -> int:
@@ -74,24 +74,34 @@ def lock(files: str, uv: str) -> int:
     return 0
 
 
-def build(files: str, uv: str, prefix: str) -> int:
+def build(files: str, uv: str, root: str, prefix: str) -> int:
     locked = read_lock(files)
     made = [uv, "venv", "--quiet", "--no-project", "--python", locked["python"]["path"], prefix]
     code, _ = run(made, environment())
     if code or not locked["requirements"]:
         return code
-    return install(uv, os.path.join(prefix, "bin", "python"), locked, files)
+    python = os.path.join(prefix, "bin", "python")
+    return install(uv, python, locked, files) or compiled(root, python, files)
+
+
+def compiled(root: str, python: str, files: str) -> int:
+    """Compile what was installed into the environment of `python`."""
+    code = "import sys, sysconfig; print(sys.implementation.cache_tag);"
+    code += "print(sysconfig.get_path('purelib'))"
+    lines = said_by([python, "-I", "-c", code])
+    if len(lines) == 2:
+        bytecode.compile_all(root, python, lines[0], lines[1], files)
+    return 0
 
 
 def install(uv: str, python: str, locked: dict[str, Any], files: str) -> int:
-    """Install exactly `locked["requirements"]` with compiled bytecode: without it the first import
-    of a large package takes three times as long."""
+    """Install exactly `locked["requirements"]`."""
     count = len(locked["requirements"])
     status("Installing %s" % counted(count))
     path = os.path.join(files, "locked.txt")
     with open(path, "w", encoding="utf-8") as file:
         file.write("".join(line + "\n" for line in locked["requirements"]))
-    argv = [uv, "pip", "install", "--no-deps", "--compile-bytecode", "--directory", files]
+    argv = [uv, "pip", "install", "--no-deps", "--directory", files]
     argv += ["--python", python, *locked["options"], *pip_rules.uv_arguments(os.environ)]
     return run([*argv, "-r", path], environment(), heard)[0]
 
@@ -165,6 +175,11 @@ def described(path: str) -> dict[str, str]:
 
 
 def first_line(argv: list[str]) -> str:
+    return (said_by(argv) or [""])[0]
+
+
+def said_by(argv: list[str]) -> list[str]:
+    """The lines that a program prints; none when it fails."""
     try:
         done = subprocess.run(
             argv,
@@ -174,9 +189,8 @@ def first_line(argv: list[str]) -> str:
             stderr=subprocess.DEVNULL,
         )
     except OSError:
-        return ""
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
-    return lines[0].strip() if lines and not done.returncode else ""
+        return []
+    return [] if done.returncode else done.stdout.decode("utf-8", "replace").splitlines()
 
 
 def installed_pythons(uv: str) -> list[tuple[tuple[int, ...], str]]:

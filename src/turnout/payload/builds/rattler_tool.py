@@ -85,6 +85,15 @@ def last_words(said: str) -> str:
     return " ".join(lines[-4:])[-500:]
 
 
+def cache_of(root: str) -> str:
+    return os.path.join(root, "cache", "conda")
+
+
+def package_cache(root: str) -> str:
+    """Where unpacked packages are."""
+    return os.path.join(cache_of(root), "pkgs")
+
+
 def ask(python: str, root: str, files: str, question: dict[str, Any]) -> dict[str, Any]:
     """Have the child do `question["do"]`; its result. Raises `ChildError`, `BuildError`.
 
@@ -102,7 +111,7 @@ def ask(python: str, root: str, files: str, question: dict[str, Any]) -> dict[st
             answers.append(word)
         return None
 
-    cache = os.path.join(root, "cache", "conda")
+    cache = cache_of(root)
     os.makedirs(cache, mode=0o700, exist_ok=True)
     path = os.path.join(files, "%s.json" % question["do"])
     with open(path, "w", encoding="utf-8") as file:

@@ -101,13 +101,13 @@ def run(
         )
     except OSError as e:
         raise BuildError("%s cannot be started: %s." % (argv[0], e.strerror)) from e
-    assert process.stdout is not None
     lines: list[str] = []
-    for raw in process.stdout:
-        line: str | None = raw.decode("utf-8", "replace").rstrip("\r\n")
-        lines.append(line or "")
-        if heard is not None:
-            line = heard(line or "")
-        if line is not None:
-            say(line)
-    return process.wait(), "\n".join(lines)
+    with process:
+        for raw in process.stdout or ():
+            line: str | None = raw.decode("utf-8", "replace").rstrip("\r\n")
+            lines.append(line or "")
+            if heard is not None:
+                line = heard(line or "")
+            if line is not None:
+                say(line)
+    return process.returncode, "\n".join(lines)
