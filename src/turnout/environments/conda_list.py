@@ -23,7 +23,7 @@ LINE = re.compile(
 #: `version='>=1,<2'`, the values with or without quotes.
 FIELD = re.compile(r"\s*(\w+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^\s,'\"]+))\s*(?:,|$)")
 NUMBER = re.compile(r"(?:\d+!)?[A-Za-z0-9_]+(?:[.+_-][A-Za-z0-9_]+)*(?:\.\*|\*)?")
-PART = re.compile(r"(?P<sign>===|==|~=|!=|<=|>=|<|>|=|)\s*(?P<number>[^\s=<>!~,|]+)")
+PART = re.compile(r"(?P<sign>===|==|~=|!=|<=|>=|<|>|=|)\s*(?P<number>(?:\d+!)?[^\s=<>!~,|]+)")
 BUILD = re.compile(r"[A-Za-z0-9_.+*]+")
 TOKEN = re.compile(r"/t/[^/]+/|//[^/@]*@")
 #: Where a name leads that nobody gave an address.

@@ -68,10 +68,12 @@ def lock(files: str, uv: str, root: str) -> int:
 
 def from_pypi(wanted: dict[str, Any], files: str, uv: str, reason: str) -> int:
     """Map the list to PyPI's names and let the pip builder lock it; its exit code."""
-    if reason:
-        telling.note("The conda list is made of PyPI's packages, because %s" % reason)
+    why = "The conda list is made of PyPI's packages, because %s" % reason if reason else ""
+    if why:
+        telling.note(why)
     mapped = conda_names.to_pip(wanted["packages"])
-    conda_failures.refuse_impossible(mapped.impossible)
+    if mapped.impossible:
+        raise BuildError(conda_failures.not_on_pypi(mapped.impossible, why))
     for word in mapped.notes:
         telling.note(word)
     relax = wanted["pins"] != "exact"
@@ -80,6 +82,8 @@ def from_pypi(wanted: dict[str, Any], files: str, uv: str, reason: str) -> int:
     lines = sorted({*mapped.pip, *wanted["pip"]})
     code, found = pip.resolve(uv, python, lines, options, relax, files)
     if code:
+        if why:
+            telling.say(why)  # Near the end of the log, where a person looks.
         return code
     locked = {"kind": "pip", "python": python, "options": options, "requirements": found}
     # Not the lock of a list of pip packages: that environment has no launcher.
@@ -101,7 +105,7 @@ def solved(wanted: dict[str, Any], files: str, uv: str, root: str, python: str) 
         text = conda_failures.solve(e, wanted["channels"], wanted["oldest_python"])
         raise BuildError(text) from e
     for word in found["relaxed"]:
-        telling.note(conda_failures.relaxed(word))
+        telling.note(conda_failures.relaxed(word, wanted["oldest_python"]))
     locked = sorted(found["packages"], key=lambda p: p["name"])
     by_pip = conda_pip.lock(wanted, files, uv, python, locked)
     return {"kind": "conda", "platform": found["platform"], "packages": locked, "pip": by_pip}

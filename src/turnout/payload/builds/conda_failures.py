@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 
 from turnout.payload.builds.conda_channels import named
-from turnout.payload.builds.telling import BuildError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def solve(e: ChildError, channels: list[dict[str, Any]], oldest: str) -> str:
     if e.kind == "hopeless":
         return "\n".join(hopeless(p, where, oldest) for p in facts["packages"])
     if e.kind == "contradiction":
-        return contradiction(str(e), facts.get("relaxed", []), where)
+        return contradiction(str(e), facts.get("tried", []), where)
     if e.kind == "channel":
         return channel(str(e), channels)
     if FULL.search(str(e)):
@@ -82,11 +81,11 @@ def hopeless(package: dict[str, Any], where: str, oldest: str) -> str:
     )
 
 
-def contradiction(words: str, relaxed: list[dict[str, Any]], where: str) -> str:
+def contradiction(words: str, tried: list[str], where: str) -> str:
     text = "The packages cannot be installed together (from %s).\n%s" % (where, tree(words))
-    if relaxed:
-        said = ["'%s' was already tried as %s" % (r["text"], r["version"]) for r in relaxed]
-        text += "\n%s." % capital("; ".join(said))
+    if tried:
+        quoted = listed("'%s'" % t for t in tried)
+        text += "\nNewer versions in place of %s were tried." % quoted
     return text + "\nLeave one of the versions out, or ask for others."
 
 
@@ -117,17 +116,20 @@ def last_cause(words: str) -> str:
     return re.sub(r"^Caused by: ", "", lines[-1])[:300] if lines else "it does not say why"
 
 
-def relaxed(word: dict[str, Any]) -> str:
-    with_python = " for Python %s" % word["python"] if word["name"] != "python" else ""
-    reason = "cannot be had" + with_python
+def relaxed(word: dict[str, Any], oldest: str) -> str:
+    """The note about a pin that gave way."""
+    reason = "cannot be had for Python %s" % word["python"]
     if word["name"] == "python":
-        reason = "cannot be had, or is too old for Turnout"
-    return "'%s' %s: %s %s is installed instead, the nearest newer version." % (
-        word["text"],
-        reason,
-        word["name"],
-        word["version"],
+        reason = "cannot be had"
+        if numbers(word["pin"])[:2] < numbers(oldest):
+            reason = "is too old: Turnout needs %s or later" % oldest
+    return "'%s' %s. %s %s is installed instead, the nearest newer version." % (
+        *(word["text"], reason, word["name"], word["version"]),
     )
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
 def install(e: ChildError, packages: list[dict[str, Any]]) -> str:
@@ -188,10 +190,10 @@ def mentions(words: str, line: str) -> bool:
     return bool(name) and bool(re.search(r"(?<![\w-])%s(?![\w-])" % re.escape(name), words))
 
 
-def refuse_impossible(impossible: list[tuple[str, str]]) -> None:
-    """For what PyPI does not have: `(text, why)`."""
-    if impossible:
-        raise BuildError("\n".join("'%s' %s" % pair for pair in impossible))
+def not_on_pypi(impossible: list[tuple[str, str]], why: str) -> str:
+    """For what PyPI does not have: (text, reason) of each; `why` PyPI was asked at all."""
+    lines = ["'%s' %s" % pair for pair in impossible]
+    return "\n".join([*lines, why] if why else lines)
 
 
 def shortened(words: str) -> str:

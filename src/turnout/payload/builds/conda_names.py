@@ -68,7 +68,6 @@ RENAMED = {
     "zstandard-python": "zstandard",
     "brotli-python": "brotli",
     "python-leveldb": "leveldb",
-    "ruamel_yaml": "ruamel-yaml",
     "python-tzdata": "tzdata",
     "python-fastjsonschema": "fastjsonschema",
     "python-flatbuffers": "flatbuffers",

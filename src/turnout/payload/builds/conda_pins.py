@@ -64,7 +64,7 @@ def precision(package: dict[str, Any], version: str) -> str:
 def solve(
     channels: Any, packages: list[dict[str, Any]], pins: str
 ) -> tuple[list[Any], list[dict[str, Any]]]:
-    """(the solver's records, what was relaxed: `{"text", "name", "version", "python"}`).
+    """(the solver's records, what was relaxed: `{"text", "name", "pin", "version", "python"}`).
 
     Raises `Impossible`.
     """
@@ -77,19 +77,45 @@ def solve(
     if not impossible:
         raise Impossible("contradiction", words)
     refuse_hopeless(channels, packages, impossible, pins)
-    relaxed = relax(channels, packages, impossible)
-    changed = {id(p): precision(p, version) for p, version in relaxed}
+    # First beside what else is restricted; what is not takes its newest version then, which the
+    # search for the lowest would keep from it. Where that does not go together: beside everything.
+    restricted = [p for p in packages if p["version"] or p["build"]]
     try:
-        records = channels.solve([spec(p, changed.get(id(p))) for p in packages])
+        return relaxed(channels, packages, impossible, restricted)
+    except Unsolvable:
+        pass
+    try:
+        return relaxed(channels, packages, impossible, packages)
     except Unsolvable as e:
-        tried = [{"text": p["text"], "version": changed[id(p)]} for p, _ in relaxed]
-        raise Impossible("contradiction", str(e), relaxed=tried) from e
-    had = {r.name.normalized: str(r.version) for r in records}
-    said = [
-        {"text": p["text"], "name": p["name"], "version": had.get(p["name"], version)}
-        for p, version in relaxed
+        raise Impossible("contradiction", str(e), tried=[p["text"] for p in impossible]) from e
+
+
+def relaxed(
+    channels: Any,
+    packages: list[dict[str, Any]],
+    impossible: list[dict[str, Any]],
+    beside: list[dict[str, Any]],
+) -> tuple[list[Any], list[dict[str, Any]]]:
+    """As `solve`, with the nearest newer versions in place of the impossible ones."""
+    specs = [spec(p, ">=" + pinned(p)) if p in impossible else spec(p) for p in beside]
+    nearest = versions_of(channels.solve(specs, lowest=True))
+    changed = {id(p): precision(p, nearest[p["name"]]) for p in impossible}
+    records = channels.solve([spec(p, changed.get(id(p))) for p in packages])
+    had = versions_of(records)
+    return records, [
+        {
+            "text": p["text"],
+            "name": p["name"],
+            "pin": pinned(p),
+            "version": had[p["name"]],
+            "python": had["python"],
+        }
+        for p in impossible
     ]
-    return records, [{**word, "python": had.get("python", "")} for word in said]
+
+
+def versions_of(records: Sequence[Any]) -> dict[str, str]:
+    return {r.name.normalized: str(r.version) for r in records}
 
 
 def refuse_unknown(channels: Any, packages: list[dict[str, Any]]) -> None:
@@ -163,17 +189,3 @@ def refuse_hopeless(
 def is_there(known: Sequence[str], version: str) -> bool:
     """Whether the channel has the pinned version, for whatever Python."""
     return any(v == version or v.startswith(version + ".") for v in known) if version else False
-
-
-def relax(
-    channels: Any, packages: list[dict[str, Any]], impossible: list[dict[str, Any]]
-) -> list[tuple[dict[str, Any], str]]:
-    """The nearest newer versions that fit each other and the rest."""
-    asked = [spec(p, ">=" + pinned(p)) for p in impossible]
-    others = [spec(p) for p in packages if p not in impossible]
-    try:
-        records = channels.solve(asked, others, lowest=True)
-    except Unsolvable as e:
-        raise Impossible("contradiction", str(e)) from e
-    had = {r.name.normalized: str(r.version) for r in records}
-    return [(p, had[p["name"]]) for p in impossible]

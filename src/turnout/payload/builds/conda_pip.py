@@ -30,8 +30,7 @@ def lock(
     """The pip part as exact requirements with hashes; "" when there is none."""
     if not wanted["pip"]:
         return ""
-    count = "1 package" if len(wanted["pip"]) == 1 else "%d packages" % len(wanted["pip"])
-    telling.status("Resolving %s of the pip part" % count)
+    telling.status("Resolving %s of the pip part" % pip.counted(len(wanted["pip"])))
     provided = provided_by(packages)
     stubs = os.path.join(files, "stubs")
     discard(stubs)
@@ -111,7 +110,7 @@ def stub(folder: str, name: str, version: str) -> str:
 def install(wanted: dict[str, Any], locked: str, files: str, uv: str, prefix: str) -> None:
     """Exactly the lock into the environment."""
     count = len(re.findall(r"^[^\s#-]", locked, re.MULTILINE))
-    telling.status("Installing %d packages of the pip part" % count)
+    telling.status("Installing %s of the pip part" % pip.counted(count))
     write(files, "pip.txt", [*wanted["pip_options"], locked])
     argv = [uv, "pip", "install", "--no-deps", "--no-progress"]
     argv += ["--python", os.path.join(prefix, "bin", "python")]

@@ -62,9 +62,7 @@ class Channels:
         self.platforms = [rattler.Subdir(platform), rattler.Subdir("noarch")]
         self.virtual = rattler.VirtualPackage.detect()
 
-    def solve(
-        self, specs: Sequence[str], constraints: Sequence[str] = (), lowest: bool = False
-    ) -> list[Any]:
+    def solve(self, specs: Sequence[str], lowest: bool = False) -> list[Any]:
         """The packages that satisfy `specs`; raises `Unsolvable`."""
         from turnout.payload.builds.conda_pins import Unsolvable
 
@@ -76,7 +74,6 @@ class Channels:
                     gateway=self.gateway,
                     platforms=self.platforms,
                     virtual_packages=self.virtual,
-                    constraints=[self.rattler.MatchSpec(c, True) for c in constraints],
                     strategy="lowest-direct" if lowest else "highest",
                 )
             )
