@@ -52,6 +52,7 @@ def channel(tmp_path_factory: pytest.TempPathFactory, uv: Path) -> CondaChannel:
     add_python(made, versions=("3.6.15", "3.7.16"))
     site = folder / "numpy"
     argv = [str(uv), "pip", "install", "--quiet", "--python", sys.executable, "--no-deps"]
+    argv.append("--compile-bytecode")  # As conda's packages come.
     done = subprocess.run([*argv, "--target", str(site), "numpy"], capture_output=True, text=True)
     if done.returncode:
         if os.environ.get("CI") == "true":

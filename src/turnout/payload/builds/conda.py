@@ -102,7 +102,7 @@ def solved(wanted: dict[str, Any], files: str, uv: str, root: str, python: str) 
     try:
         found = rattler_tool.ask(python, root, files, question)
     except ChildError as e:
-        text = conda_failures.solve(e, wanted["channels"], wanted["oldest_python"])
+        text = conda_failures.solve(e, wanted)
         raise BuildError(text) from e
     for word in found["relaxed"]:
         telling.note(conda_failures.relaxed(word, wanted["oldest_python"]))

@@ -23,13 +23,15 @@ FULL = re.compile(r"No space left on device|Disk quota exceeded|os error 28\b|os
 
 def unreachable(reasons: list[str]) -> str:
     return (
-        "%s Check the network and the proxy there, set the channel's address (setting "
-        "environments.channels), or take the packages from PyPI (setting environments.conda: "
-        "pypi)." % " ".join(map(capital, reasons))
+        "%s Check the network and the proxy there, name a mirror (turnout config "
+        "environments.channel.NAME ADDRESS), or take the packages from PyPI (turnout config "
+        "environments.conda pypi)." % " ".join(map(capital, reasons))
     )
 
 
-def solve(e: ChildError, channels: list[dict[str, Any]], oldest: str) -> str:
+def solve(e: ChildError, wanted: dict[str, Any]) -> str:
+    """Why the list of `request.json` has no solution."""
+    channels, oldest = wanted["channels"], wanted["oldest_python"]
     where = ", ".join(named(c) for c in channels)
     facts = e.facts
     if e.kind == "unknown":
@@ -37,7 +39,7 @@ def solve(e: ChildError, channels: list[dict[str, Any]], oldest: str) -> str:
     if e.kind == "hopeless":
         return "\n".join(hopeless(p, where, oldest) for p in facts["packages"])
     if e.kind == "contradiction":
-        return contradiction(str(e), facts.get("tried", []), where)
+        return contradiction(str(e), facts.get("tried", []), where, wanted["packages"])
     if e.kind == "channel":
         return channel(str(e), channels)
     if FULL.search(str(e)):
@@ -60,9 +62,9 @@ def hopeless(package: dict[str, Any], where: str, oldest: str) -> str:
     if package["name"] == "python":
         why = "cannot be had: Turnout needs Python %s or later" % oldest
     elif package["exists"]:
-        why = "is in the channel, but not for %s%s" % (python, newer)
+        why = "is in the channel, but cannot be had with %s%s" % (python, newer)
     elif package["pin"]:
-        why = "does not exist%s" % newer
+        why, package = "does not exist%s" % newer, {**package, "words": ""}
     elif "No candidates were found for %s " % package["name"] in package["words"]:
         why, package = "fits no version that there is", {**package, "words": ""}
     else:
@@ -72,7 +74,7 @@ def hopeless(package: dict[str, Any], where: str, oldest: str) -> str:
     text = "'%s' %s. In %s there is %s %s." % (
         *(package["text"], why, where, package["name"], known),
     )
-    if not package["pin"] and package["words"]:
+    if package["words"] and package["name"] != "python":
         text += "\n%s\n" % tree(package["words"])
     return (
         text
@@ -81,8 +83,12 @@ def hopeless(package: dict[str, Any], where: str, oldest: str) -> str:
     )
 
 
-def contradiction(words: str, tried: list[str], where: str) -> str:
-    text = "The packages cannot be installed together (from %s).\n%s" % (where, tree(words))
+def contradiction(words: str, tried: list[str], where: str, packages: list[dict[str, Any]]) -> str:
+    named = ["'%s'" % p["text"] for p in packages if p["text"] and mentions(words, p["name"])]
+    about = " (%s)" % listed(named) if named else ""
+    text = "The packages cannot be installed together%s, from %s.\n%s" % (
+        *(about, where, tree(words)),
+    )
     if tried:
         quoted = listed("'%s'" % t for t in tried)
         text += "\nNewer versions in place of %s were tried." % quoted
@@ -106,8 +112,9 @@ def channel(words: str, channels: list[dict[str, Any]]) -> str:
     guilty = next((c for c in channels if c["address"] in words), channels[0])
     cause = last_cause(words)
     return (
-        "The channel %s cannot be read: %s. Check its address (setting environments.channels) and "
-        "the network of the target." % (named(guilty), cause.rstrip("."))
+        "The channel %s cannot be read: %s. Check its address (turnout config "
+        "environments.channel.NAME ADDRESS) and the network of the target."
+        % (named(guilty), cause.rstrip("."))
     )
 
 
@@ -118,6 +125,10 @@ def last_cause(words: str) -> str:
 
 def relaxed(word: dict[str, Any], oldest: str) -> str:
     """The note about a pin that gave way."""
+    if "version" not in word:
+        return (
+            "'%s' is left out: the channel does not have it, and uv does its work." % word["text"]
+        )
     reason = "cannot be had for Python %s" % word["python"]
     if word["name"] == "python":
         reason = "cannot be had"

@@ -72,22 +72,28 @@ def solve(
         return channels.solve([spec(p) for p in packages]), []
     except Unsolvable as e:
         words = str(e)
-    refuse_unknown(channels, packages)
+    unknown = [p for p in packages if not channels.versions(p["name"])]
+    if [p["name"] for p in unknown] == ["pip"]:
+        # Many lists name it for their pip part only, which is uv's here.
+        records, changed = solve(channels, [p for p in packages if p["name"] != "pip"], pins)
+        return records, [*changed, {"text": unknown[0]["text"], "name": "pip"}]
+    refuse_unknown(channels, unknown)
     impossible = impossible_ones(channels, packages)
     if not impossible:
         raise Impossible("contradiction", words)
     refuse_hopeless(channels, packages, impossible, pins)
+    replaced = [package for package, _ in impossible]
     # First beside what else is restricted; what is not takes its newest version then, which the
     # search for the lowest would keep from it. Where that does not go together: beside everything.
     restricted = [p for p in packages if p["version"] or p["build"]]
     try:
-        return relaxed(channels, packages, impossible, restricted)
+        return relaxed(channels, packages, replaced, restricted)
     except Unsolvable:
         pass
     try:
-        return relaxed(channels, packages, impossible, packages)
+        return relaxed(channels, packages, replaced, packages)
     except Unsolvable as e:
-        raise Impossible("contradiction", str(e), tried=[p["text"] for p in impossible]) from e
+        raise Impossible("contradiction", str(e), tried=[p["text"] for p in replaced]) from e
 
 
 def relaxed(
@@ -118,8 +124,7 @@ def versions_of(records: Sequence[Any]) -> dict[str, str]:
     return {r.name.normalized: str(r.version) for r in records}
 
 
-def refuse_unknown(channels: Any, packages: list[dict[str, Any]]) -> None:
-    unknown = [p for p in packages if not channels.versions(p["name"])]
+def refuse_unknown(channels: Any, unknown: list[dict[str, Any]]) -> None:
     if not unknown:
         return
     names = channels.package_names()
@@ -135,17 +140,22 @@ def near(name: str, names: Sequence[str]) -> list[str]:
     return difflib.get_close_matches(name, names, n=3, cutoff=0.8)
 
 
-def impossible_ones(channels: Any, packages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The packages that cannot be had alone, or alone with the Python that was asked for."""
+def impossible_ones(
+    channels: Any, packages: list[dict[str, Any]]
+) -> list[tuple[dict[str, Any], str]]:
+    """The packages that cannot be had alone, or alone with the Python that was asked for, each
+    with the solver's words."""
     pythons = [p for p in packages if p["name"] == "python"]
-    found: list[dict[str, Any]] = []
-    if why_not(channels, [spec(p) for p in pythons]):
+    found: list[tuple[dict[str, Any], str]] = []
+    words = why_not(channels, [spec(p) for p in pythons])
+    if words:
         # Without a text: what Turnout needs itself. It is no wish that could be relaxed.
-        found = [p for p in pythons if p["version"] and p["text"]]
+        found = [(p, words) for p in pythons if p["version"] and p["text"]]
     # What else is impossible shows only with a Python that is possible.
-    floor = [spec(p) for p in pythons if p not in found]
+    floor = [spec(p) for p in pythons if not words or not p["text"]]
     others = [p for p in packages if p["name"] != "python" and (p["version"] or p["build"])]
-    return found + [p for p in others[:LOOKED_AT] if why_not(channels, [*floor, spec(p)])]
+    found += [(p, why_not(channels, [*floor, spec(p)])) for p in others[:LOOKED_AT]]
+    return [(package, words) for package, words in found if words]
 
 
 def why_not(channels: Any, specs: Sequence[str]) -> str:
@@ -158,16 +168,18 @@ def why_not(channels: Any, specs: Sequence[str]) -> str:
 
 
 def refuse_hopeless(
-    channels: Any, packages: list[dict[str, Any]], impossible: list[dict[str, Any]], pins: str
+    channels: Any,
+    packages: list[dict[str, Any]],
+    impossible: list[tuple[dict[str, Any], str]],
+    pins: str,
 ) -> None:
     """With exact pins every impossible one ends it; else those that have nothing newer."""
     asked = next((p["text"] for p in packages if p["name"] == "python" and p["text"]), "")
     hopeless: list[dict[str, Any]] = []
-    for package in impossible:
+    for package, words in impossible:
         version = pinned(package)
-        newer = spec(package, ">=" + version) if version else spec(package)
-        words = why_not(channels, [newer])
-        if pins == "exact" or words:
+        exact = pins == "exact" or not version
+        if exact or why_not(channels, [spec(package, ">=" + version)]):
             known = channels.versions(package["name"])
             hopeless.append(
                 {

@@ -43,17 +43,17 @@ def lock(
     version = next(p["version"] for p in packages if p["name"] == "python")
     python = {"path": tool, "version": version}
     told = ["--python-version", version, "--constraint", os.path.join(files, "provided.txt")]
-    lines = [*wanted["pip_options"], *wanted["pip"]]
-    code, said = compiled(files, uv, python, provided, [*told, "--generate-hashes"], lines)
+    options = wanted["pip_options"]
+    code, said = compiled(
+        files, uv, python, provided, [*options, *told, "--generate-hashes"], wanted["pip"]
+    )
     if code and wanted["pins"] != "exact":
         # A pin that cannot be had gives way; what came of it is locked like any other list.
-        options = wanted["pip_options"]
         code, found = pip.resolve(uv, python, wanted["pip"], options, True, files, tuple(told))
         if not code:
             exact = [line for line in found if " @ file://" + stubs not in line]
-            lines = [*wanted["pip_options"], *exact]
-            hashed = ["--no-deps", "--python-version", version, "--generate-hashes"]
-            code, said = compiled(files, uv, python, provided, hashed, lines)
+            hashed = [*options, "--no-deps", "--python-version", version, "--generate-hashes"]
+            code, said = compiled(files, uv, python, provided, hashed, exact)
     if code:
         raise BuildError(conda_failures.pip_part(said, provided, wanted))
     discard(stubs)
@@ -111,10 +111,11 @@ def install(wanted: dict[str, Any], locked: str, files: str, uv: str, prefix: st
     """Exactly the lock into the environment."""
     count = len(re.findall(r"^[^\s#-]", locked, re.MULTILINE))
     telling.status("Installing %s of the pip part" % pip.counted(count))
-    write(files, "pip.txt", [*wanted["pip_options"], locked])
+    write(files, "pip.txt", [locked])
     argv = [uv, "pip", "install", "--no-deps", "--no-progress"]
     argv += ["--python", os.path.join(prefix, "bin", "python")]
-    argv += [*pip_rules.uv_arguments(os.environ), "-r", os.path.join(files, "pip.txt")]
+    argv += [*wanted["pip_options"], *pip_rules.uv_arguments(os.environ)]
+    argv += ["-r", os.path.join(files, "pip.txt")]
     code, said = telling.run(argv, pip.environment(), pip.heard)
     if code:
         raise BuildError(conda_failures.pip_part(said, {}, wanted))

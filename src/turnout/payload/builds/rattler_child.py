@@ -52,6 +52,7 @@ class Channels:
     def __init__(self, question: dict[str, Any]) -> None:
         self.rattler = rattler = library()
         self.loop = asyncio.new_event_loop()
+        self.solves = 0
         self.names = {c["address"]: c["name"] for c in question["channels"]}
         self.sources = [rattler.Channel(address) for address in self.names]
         # Always our own cache: without it the library writes into the person's home.
@@ -66,6 +67,9 @@ class Channels:
         """The packages that satisfy `specs`; raises `Unsolvable`."""
         from turnout.payload.builds.conda_pins import Unsolvable
 
+        self.solves += 1
+        if self.solves == 2:
+            tell({"status": "Looking for versions that can be had"})
         try:
             return self.loop.run_until_complete(
                 self.rattler.solve(

@@ -10,6 +10,15 @@ from turnout.payload.builds import conda_failures
 from turnout.payload.builds.rattler_tool import ChildError
 
 CHANNELS = [{"name": "lab", "address": "https://h.example/lab"}]
+WANTED: dict[str, Any] = {
+    "channels": CHANNELS,
+    "oldest_python": "3.8",
+    "packages": [
+        {"text": "A=1", "name": "a"},
+        {"text": "", "name": "b"},
+        {"text": "c", "name": "c"},
+    ],
+}
 PACKAGE: dict[str, Any] = {
     "name": "toy",
     "version": "1.2",
@@ -41,7 +50,7 @@ def test_a_channel_that_cannot_be_read() -> None:
     e = ChildError(
         {"kind": "channel", "text": "failed https://h.example/lab\nCaused by: refused."}
     )
-    text = conda_failures.solve(e, CHANNELS, "3.8")
+    text = conda_failures.solve(e, WANTED)
     assert text.startswith(
         "The channel lab (https://h.example/lab) cannot be read: refused. Check"
     )
@@ -52,9 +61,12 @@ def test_a_long_explanation_is_cut_to_a_screen() -> None:
         f"└─ b {i}" for i in range(99)
     )
     e = ChildError({"kind": "contradiction", "text": words})
-    lines = conda_failures.solve(e, CHANNELS, "3.8").splitlines()
+    lines = conda_failures.solve(e, WANTED).splitlines()
     assert len(lines) <= 20
     assert "a 1" in lines[1]
+    assert lines[0] == (
+        "The packages cannot be installed together ('A=1'), from lab (https://h.example/lab)."
+    )
     assert any("more lines in the log" in line for line in lines)
 
 

@@ -188,6 +188,13 @@ def test_unknown_packages_are_named_with_similar_ones() -> None:
     ]
 
 
+def test_a_channel_without_pip_is_no_failure() -> None:
+    packages = [as_request(line) for line in ("pip", "sklearn=0.20")]
+    records, relaxed = conda_pins.solve(World(WORLD), [*packages, FLOOR], "nearest")
+    assert {r.name.normalized for r in records} == {"python", "sklearn"}
+    assert [word["text"] for word in relaxed] == ["sklearn=0.20", "pip"]
+
+
 def test_packages_that_contradict_each_other_do_not_give_way() -> None:
     kind, _ = facts("sklearn=1.5", "numpy=1.20")
     assert kind == "contradiction"
