@@ -17,6 +17,7 @@ from turnout.environments.uv import variables
 from turnout.payload.builds.conda_activation import LAUNCHER
 from turnout.spec.environments import EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
+from turnout.spec.sources import normal_option
 
 #: Part of every key: raised when the same list must be built in another way.
 FORMAT = 1
@@ -79,7 +80,9 @@ def check_settings(settings: EnvironmentSettings) -> None:
 
 def with_python(spec: EnvironmentSpec) -> list[str]:
     version = (spec.python_version or "").strip()
-    return [*spec.conda, *([f"python={version}"] if version else [])]
+    if not version:
+        return list(spec.conda)
+    return [*spec.conda, f"python{'' if version[0] in '<>!~=' else '='}{version}"]
 
 
 def refuse_old_python(packages: Sequence[CondaPackage], settings: EnvironmentSettings) -> None:
@@ -136,7 +139,7 @@ def request(
             for p in packages
         ],
         "pip": list(pip),
-        "pip_options": [option.strip() for option in pip_options],
+        "pip_options": [normal_option(option) for option in pip_options],
     }
 
 
@@ -154,7 +157,8 @@ def key(asked: dict[str, Any], env: dict[str, str]) -> str:
 def label(packages: Sequence[CondaPackage], count: int) -> str:
     python = next((p.version for p in packages if p.name == "python" and p.version), "")
     version = python.removeprefix("==").removesuffix(".*")
-    return f"Python {version}, {counted(count)}" if version else counted(count)
+    gap = "" if version[:1] in "<>!~" else " "
+    return f"Python{gap}{version}, {counted(count)}" if version else counted(count)
 
 
 def counted(count: int) -> str:

@@ -85,12 +85,17 @@ class RunSpec:
     directories_to_watch: tuple[str, ...] = ("logs",)
     #: Seconds between the polite stop and the kill.
     grace_s: float = 10.0
+    #: Make the environment ready and nothing more.
+    prepare_only: bool = False
     #: Settings of a target kind that this version does not interpret, by section name.
     sections: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def check(self) -> None:
         """Raise `UserError` on what no target could run."""
-        if bool(self.script) == bool(self.command):
+        if self.prepare_only:
+            if self.script or self.command:
+                raise UserError("A run that only prepares has neither a script nor a command.")
+        elif bool(self.script) == bool(self.command):
             raise UserError("A run needs a script or a command, one of the two.")
         if self.script.startswith("/") or ".." in self.script.split("/"):
             raise UserError(f"The script '{self.script}' must lie inside the source folder.")

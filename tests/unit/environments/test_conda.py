@@ -92,6 +92,20 @@ def test_what_decides_packages_changes_the_key() -> None:
     assert len(set(keys)) == len(keys)
 
 
+@pytest.mark.parametrize(
+    ("version", "form"),
+    [
+        ("3.11", "3.11.*"),
+        ("3.11.7", "3.11.7.*"),
+        (">=3.9,<3.12", "<3.12,>=3.9"),
+        ("3.9.*", "3.9.*"),
+    ],
+)
+def test_the_python_of_a_list(version: str, form: str) -> None:
+    found = asked(replace(SPEC, python_version=version))
+    assert [p["version"] for p in found["packages"] if p["name"] == "python"] == [form]
+
+
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(EnvironmentSpecError, match=r"environments\.conda is 'mamba'"):
         recipe(conda="mamba")

@@ -13,7 +13,7 @@ import re
 import shutil
 import zipfile
 
-from turnout.payload.builds import conda_failures, conda_names, pip, pip_rules, telling
+from turnout.payload.builds import conda_failures, conda_names, pip, telling
 from turnout.payload.builds.telling import BuildError
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ def compiled(
     argv += ["--python", python["path"], "--output-file", os.path.join(files, "pip.lock")]
     for name in sorted(provided):
         argv += ["--no-emit-package", name]
-    argv += [*options, *pip_rules.uv_arguments(os.environ), os.path.join(files, "pip.in")]
+    argv += [*options, *pip.sources(options), os.path.join(files, "pip.in")]
     return telling.run(argv, pip.environment())
 
 
@@ -114,7 +114,7 @@ def install(wanted: dict[str, Any], locked: str, files: str, uv: str, prefix: st
     write(files, "pip.txt", [locked])
     argv = [uv, "pip", "install", "--no-deps", "--no-progress"]
     argv += ["--python", os.path.join(prefix, "bin", "python")]
-    argv += [*wanted["pip_options"], *pip_rules.uv_arguments(os.environ)]
+    argv += [*wanted["pip_options"], *pip.sources(wanted["pip_options"])]
     argv += ["-r", os.path.join(files, "pip.txt")]
     code, said = telling.run(argv, pip.environment(), pip.heard)
     if code:
