@@ -77,6 +77,7 @@ def channel(tmp_path_factory: pytest.TempPathFactory, uv: Path) -> CondaChannel:
                 "etc/conda/activate.d/settings.sh": 'export SETTINGS_HOME="$CONDA_PREFIX/share"\n'
                 "echo activating\n",
                 "etc/conda/env_vars.d/settings.json": '{"SETTINGS_WORD": "it\'s here"}',
+                "bin/.settings-post-link.sh": 'echo "$PKG_NAME" > "$PREFIX/share/linked.txt"\n',
                 "share/place.txt": f"{PLACEHOLDER}/share\n",
             },
         ),

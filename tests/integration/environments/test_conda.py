@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conda_steps import Failed, Steps, run
 
-from turnout.testing.conda_channel import CondaChannel, Package, copy, serve
+from turnout.testing.conda_channel import CondaChannel, Package, copy, own_subdir, serve
 
 PYTHON = platform.python_version()
 SHORT = ".".join(PYTHON.split(".")[:2])
@@ -90,7 +90,8 @@ def test_builds_and_channels_are_chosen(
         locked = {p["name"]: p for p in json.loads((files / "lock").read_text())["packages"]}
         assert locked["blas"]["build"] == "mkl"
         assert locked["toy"]["version"] == "0.9"
-    # Without its name the first channel that has it counts.
+    # It has nothing for this machine, only for all. Without its name the first channel counts.
+    shutil.rmtree(other.folder / own_subdir())
     files = steps.lock(steps.recipe("toy", channels=[channel.address, other.address]))
     assert '"version": "1.2"' in (files / "lock").read_text()
 
@@ -111,6 +112,7 @@ def test_what_packages_set_at_activation_is_there(steps: Steps, channel: CondaCh
     code = "import os; print(os.environ['SETTINGS_HOME'], os.environ['SETTINGS_WORD'])"
     assert run(prefix, recipe, "-c", code) == f"{prefix}/share it's here"
     assert (prefix / "share" / "place.txt").read_text() == f"{prefix}/share\n"
+    assert (prefix / "share" / "linked.txt").read_text() == "settings\n"
 
 
 # -- the pip part ------------------------------------------------------------------------------
