@@ -66,6 +66,16 @@ def test_every_substitution_and_dropped_build_is_noted() -> None:
     assert found.impossible == []
 
 
+def test_a_list_exported_by_conda_loses_its_libraries() -> None:
+    found = mapped(
+        *("libuuid=2.38.1=h0b41bf4_0", "openssl=1.1.1=h7b6447c_0", "xz=5.2.5=h7b6447c_0"),
+        *("xorg-libx11=1.8", "vs2015_runtime=14.27", "dataclasses=0.8", "librosa=0.9", "libcst"),
+    )
+    assert found.pip == ["librosa==0.9.*", "libcst"]
+    assert len(found.notes) == 6
+    assert found.impossible == []
+
+
 def test_what_pypi_lacks_is_named_with_what_to_do() -> None:
     found = mapped("r-base=4", "gcc_linux-64", "openmpi", "ffmpeg", "graphviz", "numpy")
     assert [text for text, _ in found.impossible] == [
