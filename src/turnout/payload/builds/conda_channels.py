@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -22,7 +23,8 @@ FORBIDDEN = (401, 403)
 
 def unreachable(channels: list[dict[str, Any]]) -> list[str]:
     """Why channels cannot be reached, a sentence for each that cannot."""
-    whys: list[str] = ["" for _ in channels]
+    # Names may take longer to be looked up than a connection may take to be made.
+    whys = ["no answer within %g s" % PATIENCE_S for _ in channels]
 
     def look(i: int) -> None:
         whys[i] = why_not(channels[i]["address"])
@@ -30,8 +32,9 @@ def unreachable(channels: list[dict[str, Any]]) -> list[str]:
     threads = [threading.Thread(target=look, args=(i,), daemon=True) for i in range(len(channels))]
     for thread in threads:
         thread.start()
+    deadline = time.monotonic() + PATIENCE_S
     for thread in threads:
-        thread.join()
+        thread.join(max(0.0, deadline - time.monotonic()))
     return [
         "the channel %s cannot be reached from the target (%s)." % (named(channel), why)
         for channel, why in zip(channels, whys)

@@ -70,6 +70,23 @@ def test_folders(tmp_path: Path) -> None:
     assert f"there is no folder {tmp_path}/c" in found[0]
 
 
+def test_one_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+
+    def hang(address: str) -> str:
+        never.wait(60)
+        return ""
+
+    monkeypatch.setattr(conda_channels, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(conda_channels, "why_not", hang)
+    found = conda_channels.unreachable([{"name": "far", "address": "https://far.example/c"}])
+    never.set()
+    assert found == [
+        "the channel far (https://far.example/c) cannot be reached from the target "
+        "(no answer within 0.05 s)."
+    ]
+
+
 def test_a_package_in_a_folder_must_be_what_the_index_says(tmp_path: Path) -> None:
     file = tmp_path / "toy-1.0-0.tar.bz2"
     file.write_bytes(b"content")
