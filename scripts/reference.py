@@ -17,6 +17,7 @@ from unittest import mock
 
 from turnout.cli import main as cli
 from turnout.service.app import create_app
+from turnout.service.environments import config, curated
 from turnout.service.settings import Settings
 from turnout.spec.errors import TurnoutError
 from turnout.targets import registry
@@ -32,6 +33,8 @@ def pages() -> dict[str, str]:
     return {
         "cli.md": cli_page(),
         "settings.md": settings_page(),
+        "config.md": config_page(),
+        "curated.md": curated_page(),
         "http.md": http_page(document),
         "openapi.json": json.dumps(document, indent=1, sort_keys=True) + "\n",
         "errors.md": errors_page(),
@@ -161,6 +164,42 @@ def field_comments(path: Path, *, shared: bool = False) -> dict[str, str]:
             said[field[1]] = " ".join(words)
             words, fresh = (words if shared else []), True
     return said
+
+
+def config_page() -> str:
+    intro = (
+        "They hold for everyone who uses the workspace: `turnout config KEY VALUE`. A run takes "
+        "them as they are when it starts."
+    )
+    parts = (
+        f"## {key}\n\n{setting.help}\n\nValue: `{setting.kind}`. "
+        + (f"Default: `{setting.default}`." if setting.default else "Not set by default.")
+        for key, setting in config.KNOWN.items()
+    )
+    return page("Settings of the workspace", intro, parts)
+
+
+def curated_page() -> str:
+    intro = (
+        "Environments that are there in every workspace: `turnout submit train.py --environment "
+        'scikit-learn`, `Environment.get(ws, "scikit-learn")`. They name packages of PyPI; clone '
+        "one to add your own."
+    )
+    return page("Curated environments", intro, curated_parts())
+
+
+def curated_parts() -> Iterator[str]:
+    for name, found in curated.CURATED.items():
+        packages = [*(f"`{p}`" for p in found.pip), *(f"`{o}`" for o in found.pip_options)]
+        yield "\n\n".join(
+            [
+                f"## {name}",
+                f"{found.description} Version {found.version}.",
+                f"Packages: {', '.join(packages)}." if packages else "No packages.",
+                "Also under v1's names that begin with `AzureML` and have one of these words: "
+                f"{', '.join(found.families)}.",
+            ]
+        )
 
 
 # Routes

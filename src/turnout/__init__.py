@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from turnout.client.conda_dependencies import CondaDependencies
     from turnout.client.environment import Environment
+    from turnout.client.environment_sections import ContainerRegistry
     from turnout.client.exceptions import (
         ActivityFailedException,
         ComputeTargetException,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     )
     from turnout.client.experiment import Experiment
     from turnout.client.run import Run, ScriptRun, get_run
-    from turnout.client.run_config import RunConfiguration
+    from turnout.client.run_config import DockerConfiguration, RunConfiguration
     from turnout.client.script_run_config import ScriptRunConfig
     from turnout.client.workspace import Workspace
 
@@ -41,6 +42,8 @@ __all__ = [
     "ComputeTarget",
     "ComputeTargetException",
     "CondaDependencies",
+    "ContainerRegistry",
+    "DockerConfiguration",
     "Environment",
     "Experiment",
     "ExperimentExecutionException",
@@ -64,6 +67,8 @@ _MODULES = {
     "ComputeTarget": "compute",
     "ComputeTargetException": "exceptions",
     "CondaDependencies": "conda_dependencies",
+    "ContainerRegistry": "environment_sections",
+    "DockerConfiguration": "run_config",
     "Environment": "environment",
     "Experiment": "experiment",
     "ExperimentExecutionException": "exceptions",

@@ -147,6 +147,8 @@ def test_everything_that_can_be_named_has_a_heading(reference: ModuleType) -> No
     assert settings <= headings(folder / "settings.md")
     assert routes <= headings(folder / "http.md")
     assert codes <= headings(folder / "errors.md")
+    assert set(reference.config.KNOWN) <= headings(folder / "config.md")
+    assert set(reference.curated.CURATED) <= headings(folder / "curated.md")
     assert set(reference.registry.KINDS) <= headings(folder / "targets.md")
 
 

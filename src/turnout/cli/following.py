@@ -126,6 +126,8 @@ def say_end(view: dict[str, Any]) -> None:
     elif view["state"] == "failed":
         message = (view["error"] or {}).get("message") or "no reason is known"
         say(f"The run {view['id']} failed: {message}")
+        if (view["error"] or {}).get("code") == "prepare_failed":
+            say(f"How its environment was made, in full: turnout run logs {view['id']}")
 
 
 def warning_text(warning: Any) -> str:

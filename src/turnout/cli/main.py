@@ -19,14 +19,19 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Machines": {
         "target": ("turnout.cli.target", "Attach machines to run on, check and detach them"),
+        "environments": ("turnout.cli.environments", "Name, build, list and prune environments"),
+        "registry": ("turnout.cli.registry", "Log in at registries that images come from"),
     },
     "Turnout itself": {
+        "config": ("turnout.cli.config", "Set how environments are made, for everyone"),
         "service": ("turnout.cli.service", "See or stop the service that works in the background"),
         "server": ("turnout.cli.server", "Run the service for a team, on TCP"),
         "version": ("turnout.cli.version", "Show the version"),
     },
 }
 COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
+#: Other names of commands, not listed.
+ALIASES = {"environment": "environments"}
 EXAMPLES = """\
   turnout submit train.py                 on this machine, with this Python
   turnout submit train.py --alpha 0.1     the script's options follow its name
@@ -71,7 +76,7 @@ def dispatch(args: list[str]) -> int:
         return 0
     if args[0] in ("-V", "--version"):
         args = ["version", *args[1:]]
-    return run_command(args)
+    return run_command([ALIASES.get(args[0], args[0]), *args[1:]])
 
 
 def run_command(args: list[str]) -> int:

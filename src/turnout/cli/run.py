@@ -174,6 +174,8 @@ def show_one(given: argparse.Namespace) -> int:
             "exit code": error.get("exit_code"),
             "target": view["target"],
             "script": printable(" ".join(words)),
+            "prepares": "an environment" if spec.get("prepare_only") else "",
+            "environment": printable((spec.get("environment") or {}).get("name", "")),
             "submitted": f"{view['created_at']} ({ago(view['created_at'])})",
             "took": took(view),
             "attempt": view["attempt"] if view["attempt"] > 1 else None,

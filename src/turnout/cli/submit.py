@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turnout.cli import following, metrics
+from turnout.cli import following, metrics, packages
 from turnout.cli.parsing import Parser, add_json, pairs, seconds
 from turnout.cli.terminal import StatusLine, print_json, print_table, say
 from turnout.spec.errors import UserError
@@ -22,16 +22,22 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   turnout submit train.py --alpha 0.1
   turnout submit train.py --target lab --pip scikit-learn --pip pandas
-  turnout submit --requirements requirements.txt --python 3.11 train.py
+  turnout submit train.py --requirements requirements.txt --python 3.11
+  turnout submit train.py --conda environment.yml --target lab
+  turnout submit --docker python:3.12 --memory 4g --docker-arg=--init train.py
   turnout submit --target lab --detach train.py
   turnout submit train.py -- --name this-goes-to-the-script
 
-Turnout's long options are taken before and after SCRIPT; its short ones only before.
-All else after SCRIPT goes to the script, and everything after `--` does.
+Turnout's long options are taken before and after SCRIPT; its short ones and those that limit
+a container only before. All else after SCRIPT goes to the script, and everything after `--` does.
 
 The folder of the script (or --source-directory) is sent; .amlignore, else .gitignore, says
 what is not. Files that the script writes to ./outputs come back: `turnout run download`.
 Ctrl-C cancels the run; a second Ctrl-C leaves it to itself. The exit code is the script's."""
+
+
+#: Words that scripts have for options of their own (`--network resnet50`).
+BEFORE_ONLY = {"--help", *packages.LIMITS}
 
 
 def make_parser() -> Parser:
@@ -47,17 +53,17 @@ def make_parser() -> Parser:
     where.add_argument("--source-directory", metavar="DIR", help="what to send (default .)")
     needs = parser.add_argument_group("what the script needs")
     needs.add_argument(
-        "--pip", action="append", default=[], metavar="PACKAGE", help="a package; repeatable"
+        "--environment", metavar="NAME[:VERSION]", help="a named environment of the workspace"
     )
-    needs.add_argument("-r", "--requirements", metavar="FILE", help="a requirements file")
-    needs.add_argument(
-        "--python",
-        metavar="VERSION|PATH",
-        help="a version makes an environment with it; a path is used as it is",
-    )
+    packages.declare_packages(needs)
     needs.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="variable; repeatable"
     )
+    needs.add_argument(
+        "--no-eras", action="store_true", help="do not bring back names that libraries dropped"
+    )
+    packages.declare_container(parser.add_argument_group("in a container"))
+    packages.declare_limits(parser.add_argument_group("limits of the container (before SCRIPT)"))
     how = parser.add_argument_group("how")
     how.add_argument("--name", help="display name of the run")
     how.add_argument(
@@ -85,7 +91,8 @@ def split(argv: Sequence[str], parser: Parser) -> tuple[list[str], list[str]]:
             return ours, [*script, *rest]
         name = word.partition("=")[0]
         is_option = word.startswith("-") and word != "-"
-        if script and (not word.startswith("--") or name not in options or name == "--help"):
+        is_ours = word.startswith("--") and name in options and name not in BEFORE_ONLY
+        if script and not is_ours:
             script.append(word)
         elif is_option:
             ours.append(word)
@@ -168,26 +175,15 @@ def make_config(
     folder, script = locate(script, given.source_directory)
     config = RunConfiguration()
     config.target = given.target
-    config.environment.environment_variables = variables(given.env)
-    python = config.environment.python
-    packages = [*given.pip, *read_requirements(given.requirements)]
-    version = given.python if given.python and re.fullmatch(r"\d+(\.\d+)*", given.python) else None
-    if packages or version:
-        if given.python and not version:
-            raise UserError(
-                f"--python {given.python} is an interpreter to be used as it is: packages cannot "
-                "be added to it. Give a version such as 3.11, or leave --pip and --requirements."
-            )
-        from turnout.environments.requirements import normalize
-
-        for package in packages:
-            normalize(package)  # refuses what is none, before anything is sent
-            python.conda_dependencies.add_pip_package(package)
-        if version:
-            python.conda_dependencies.set_python_version(version)
+    config.environment_variables = variables(given.env)
+    if given.environment:
+        found = packages.named_environment(given, given.environment)
     else:
-        python.user_managed_dependencies = True
-        python.interpreter_path = given.python or default_interpreter(given.target)
+        interpreter = given.python or default_interpreter(given.target)
+        found = packages.make_environment(given, interpreter)
+    packages.add_limits(found, given)
+    found.eras = found.eras and not given.no_eras
+    config.environment = found
     return ScriptRunConfig(
         folder, script, arguments, config, max_run_duration_seconds=given.max_duration
     )
@@ -219,27 +215,6 @@ def default_interpreter(target: str) -> str:
         if prefix and (Path(prefix) / "bin" / "python").exists():
             return str(Path(prefix) / "bin" / "python")
     return sys.executable
-
-
-def read_requirements(path: str | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        lines = Path(path).expanduser().read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UserError(f"The requirements file '{path}' cannot be read: {why}.") from None
-    found: list[str] = []
-    for number, line in enumerate(lines, 1):
-        text = re.sub(r"(^|\s)#.*$", "", line).strip()
-        if text.startswith("-") or text.endswith("\\"):
-            raise UserError(
-                f"{path}, line {number}: '{text}' is no package. Options and continued lines of "
-                "requirements files are not supported; write one package a line."
-            )
-        if text:
-            found.append(text)
-    return found
 
 
 def variables(given: Sequence[str]) -> dict[str, str]:

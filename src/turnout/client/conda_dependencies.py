@@ -5,15 +5,20 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from turnout.client.exceptions import RunConfigurationException, UserErrorException
+from turnout.client import conda_files, requirements_files
+from turnout.client.exceptions import RunConfigurationException
+from turnout.spec.environments import PYTHON_RANGE
+from turnout.spec.errors import EnvironmentSpecError
+from turnout.spec.sources import REPEATABLE, normal_option
 
 FILE_NAME = "conda_dependencies.yml"
-PYTHON = re.compile(r"python(?:\s*[=<>~!].*|\s*)")
+PYTHON = re.compile(r"python(?:\s*[=<>~!\s].*|\s*)")
 VERSION = re.compile(r"\d+(\.\d+){0,2}(\.\*)?")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -40,8 +45,12 @@ class CondaDependencies:
         self._pip_options: list[str] = []
         self._channels: list[str] = []
         self._name = "project_environment"
+        #: Where a requirement was written, by the requirement.
+        self._origins: dict[str, str] = {}
         if conda_dependencies_file_path is not None:
-            self._take(read_yaml(Path(conda_dependencies_file_path)))
+            path = Path(conda_dependencies_file_path)
+            data, lines = conda_files.read(path)
+            self._take(data, lines, path)
         elif _underlying_structure is not None:
             self._take(_underlying_structure)
 
@@ -65,6 +74,21 @@ class CondaDependencies:
             found.set_python_version(python_version)
         return found
 
+    @staticmethod
+    def from_requirements(path: str | os.PathLike[str]) -> CondaDependencies:
+        """The pip packages of a requirements file, and its options that say where they are."""
+        read = requirements_files.read(os.fspath(path))
+        found = CondaDependencies()
+        found.add_requirements(read)
+        return found
+
+    def add_requirements(self, found: requirements_files.Requirements) -> None:
+        for option in found.options:
+            self.set_pip_option(option)
+        for package in found.packages:
+            self.add_pip_package(package)
+        self._origins.update(found.origins)
+
     # -- packages -------------------------------------------------------------------------------
 
     @property
@@ -83,11 +107,21 @@ class CondaDependencies:
     def conda_channels(self) -> list[str]:
         return list(self._channels)
 
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each package was written: `{"idna==99": "conda_dependencies.yml, line 7"}`.
+        Those that were added by a program are not in it."""
+        held = {*self._conda, *self._pip}
+        return {k: v for k, v in self._origins.items() if k in held or PYTHON.fullmatch(k)}
+
     def add_conda_package(self, conda_package: str) -> None:
         """Add, or replace the one of that name: `scikit-learn=1.5`."""
         text = checked(conda_package)
         if PYTHON.fullmatch(text):
-            self.set_python_version(text[len("python") :].strip().lstrip("=") or None)
+            version = text[len("python") :].strip().lstrip("=").strip()
+            # "3.11=h1234_0": the build of one platform says nothing on another.
+            exact = version if version[:1] in "<>!~" else version.split("=")[0]
+            self.set_python_version(exact or None)
         else:
             replace_or_add(self._conda, text)
 
@@ -118,20 +152,39 @@ class CondaDependencies:
         self.set_pip_option(f"--index-url {index_url}")
 
     def set_pip_option(self, pip_option: str) -> None:
-        word = pip_option.split()[0]
-        self._pip_options = [o for o in self._pip_options if o.split()[0] != word]
-        self._pip_options.append(pip_option)
+        """Add an option such as "--extra-index-url https://…"; those that can be there only once
+        replace the one before. Raises `RunConfigurationException` for what is not supported, and
+        for a password in an address."""
+        try:
+            option = normal_option(pip_option)
+        except EnvironmentSpecError as e:
+            raise RunConfigurationException(e.message) from None
+        name = option.partition("=")[0]
+        if name not in REPEATABLE:
+            self.remove_pip_option(name)
+        if option not in self._pip_options:
+            self._pip_options.append(option)
 
     def remove_pip_option(self, pip_option: str) -> None:
-        self._pip_options = [o for o in self._pip_options if o.split()[0] != pip_option.split()[0]]
+        """Remove the option: all of that name, or with a value only that one."""
+        name, _, value = pip_option.strip().replace(" ", "=", 1).partition("=")
+        gone = f"{name}={value.strip()}" if value else None
+        self._pip_options = [
+            o for o in self._pip_options if o.partition("=")[0] != name or gone not in (None, o)
+        ]
 
     def set_python_version(self, version: str | None) -> None:
-        """Such as "3.11" or "3.11.7"; None for the target's own."""
-        if version is not None and not VERSION.fullmatch(version):
-            raise RunConfigurationException(
-                f"'{version}' is no Python version; write it like '3.11' or '3.11.7'."
-            )
-        self._python = version
+        """Such as "3.11", "3.11.7" or ">=3.9,<3.12"; None for the target's own."""
+        if version is not None:
+            version = re.sub(r"\s+", "", version)
+            if not (VERSION.fullmatch(version) or PYTHON_RANGE.fullmatch(version)):
+                raise RunConfigurationException(
+                    f"'{version}' is no Python version; write it like '3.11', '3.11.7' or "
+                    "'>=3.9,<3.12'."
+                )
+            version = version.removesuffix(".*")
+        # "3" is what every Python is that a target may have.
+        self._python = None if version == "3" else version
 
     def get_python_version(self) -> str | None:
         return self._python
@@ -140,7 +193,9 @@ class CondaDependencies:
 
     def as_dict(self) -> dict[str, Any]:
         """The content of a conda environment file."""
-        dependencies: list[Any] = [f"python={self._python}"] if self._python else []
+        dependencies: list[Any] = []
+        if self._python:
+            dependencies.append(f"python{'' if self._python[0] in '<>!~' else '='}{self._python}")
         if self._pip or self._pip_options:
             dependencies.append({"pip": [*self._pip_options, *self._pip]})
         dependencies += self._conda
@@ -171,21 +226,50 @@ class CondaDependencies:
         goal.write_text(self.serialize_to_string())
         return str(goal)
 
-    def _take(self, data: Any) -> None:
+    def _take(
+        self,
+        data: Any,
+        lines: Mapping[tuple[int, ...], int] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """Take the content of a conda environment file; `lines` has where its entries are."""
         if not isinstance(data, dict):
             raise RunConfigurationException("A conda environment file is a mapping.")
         self._name = str(data.get("name") or self._name)
         self._channels = [str(c) for c in data.get("channels") or []]
-        for item in data.get("dependencies") or []:
-            if isinstance(item, dict):
-                for line in item.get("pip") or []:
-                    text = str(line)
-                    if text.startswith("-"):
-                        self.set_pip_option(text)
-                    else:
-                        self.add_pip_package(text)
-            else:
-                self.add_conda_package(str(item))
+        for i, item in enumerate(conda_files.entries(data.get("dependencies"), "dependencies")):
+            if not isinstance(item, dict):
+                self._take_entry(
+                    str(item), conda_files.where(path, lines, (i,)), self.add_conda_package
+                )
+                continue
+            unknown = [key for key in item if key != "pip"]
+            if unknown:
+                place = conda_files.where(path, lines, (i,))
+                raise RunConfigurationException(
+                    f"{place}'{unknown[0]}' is no list of packages; a conda environment file may "
+                    "have 'pip:' there."
+                )
+            for j, line in enumerate(conda_files.entries(item.get("pip"), "pip")):
+                self._take_pip(str(line), conda_files.where(path, lines, (i, j)), path)
+
+    def _take_pip(self, text: str, origin: str, path: Path | None) -> None:
+        include = requirements_files.INCLUDE.fullmatch(text)
+        if include and path is not None:
+            self.add_requirements(requirements_files.read(path.parent / include["file"]))
+        else:
+            is_option = text.startswith("-")
+            self._take_entry(
+                text, origin, self.set_pip_option if is_option else self.add_pip_package
+            )
+
+    def _take_entry(self, text: str, origin: str, take: Callable[[str], None]) -> None:
+        try:
+            take(text)
+        except RunConfigurationException as e:
+            raise RunConfigurationException(f"{origin}{e.message}") from None
+        if origin:
+            self._origins[text.strip()] = origin.rstrip(": ")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CondaDependencies) and self.as_dict() == other.as_dict()
@@ -212,7 +296,14 @@ def checked(package: object) -> str:
 
 
 def key(package: str) -> str:
-    found = REQUIREMENT_NAME.match(package)
+    """What a requirement is about: two of the same are one.
+
+    >>> key("Scikit_Learn==1.5"), key("conda-forge::numpy=1.26"), key("https://x.org/a.whl")
+    ('scikit-learn', 'numpy', 'https://x.org/a.whl')
+    """
+    if ADDRESS.match(package):
+        return package
+    found = REQUIREMENT_NAME.match(package.rpartition("::")[2])
     return (found.group(1) if found else package).lower().replace("_", "-").replace(".", "-")
 
 
@@ -222,14 +313,3 @@ def replace_or_add(packages: list[str], package: str) -> None:
             packages[i] = package
             return
     packages.append(package)
-
-
-def read_yaml(path: Path) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UserErrorException(f"There is no file '{path}'.") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
-        raise UserErrorException(f"'{path}' cannot be read as YAML: {e}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnout.spec.environments import EnvironmentSpec
+from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.spec.records import from_dict
 from turnout.spec.runs import RunSpec
 
@@ -63,14 +63,36 @@ def environment(spec: EnvironmentSpec) -> dict[str, Any]:
     dependencies: list[Any] = [*spec.conda]
     if spec.python_version:
         dependencies.insert(0, f"python={spec.python_version}")
-    if spec.pip:
-        dependencies.append({"pip": list(spec.pip)})
+    if spec.pip or spec.pip_options:
+        dependencies.append({"pip": [*spec.pip_options, *spec.pip]})
+    name, _, version = spec.name.partition(":")
+    packages: dict[str, Any] = {"dependencies": dependencies}
+    if spec.channels:
+        packages["channels"] = list(spec.channels)
     return {
+        "name": name or None,
+        "version": version or None,
         "environmentVariables": dict(spec.variables),
         "python": {
             "userManagedDependencies": spec.user_managed,
             "interpreterPath": spec.interpreter,
-            "condaDependencies": {"dependencies": dependencies},
+            "condaDependencies": packages,
         },
-        "docker": {"enabled": False},
+        "docker": docker(spec.container),
+    }
+
+
+def docker(box: ContainerSpec | None) -> dict[str, Any]:
+    if box is None:
+        return {"enabled": False}
+    return {
+        "enabled": True,
+        "baseImage": box.image or None,
+        "baseDockerfile": box.dockerfile or None,
+        "baseImageRegistry": {
+            "address": box.registry or None,
+            "username": box.registry_username or None,
+        },
+        "arguments": list(box.arguments),
+        "shmSize": box.shm_size or None,
     }

@@ -170,7 +170,8 @@ class EmbeddedEndpoint:
 def service_environment(home: Path) -> dict[str, str]:
     """This process's variables, without those of a run that it may be part of."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("TURNOUT_RUN_")}
-    env.pop("TURNOUT_EXPERIMENT", None)
+    for name in ("TURNOUT_EXPERIMENT", "TURNOUT_ERAS"):
+        env.pop(name, None)
     env["TURNOUT_HOME"] = str(home)
     if "PYTHONPATH" in env and "TURNOUT_RUN_FOLDER" in os.environ:
         entries = env["PYTHONPATH"].split(os.pathsep)

@@ -22,6 +22,7 @@ from turnout.spec.errors import NotFoundError
 from turnout.spec.records import nearest
 
 if TYPE_CHECKING:
+    from turnout.client.environment import Environment
     from turnout.client.experiment import Experiment
     from turnout.client.workspace import Workspace
 
@@ -326,6 +327,12 @@ class Run(tracking.Run):
         return found
 
     # -- snapshot -------------------------------------------------------------------------------
+
+    def get_environment(self) -> Environment:
+        """The environment that the run asked for."""
+        from turnout.client.environment import of_run
+
+        return of_run(self._view)
 
     def get_snapshot_id(self) -> str:
         found = self._view["snapshot"] or self.get_properties().get("ContentSnapshotId")

@@ -94,10 +94,18 @@ class AmlComputeConfiguration(Section):
 
 @dataclass(repr=False)
 class DockerConfiguration(Section):
+    """Containers, said with the run: as `environment.docker.enabled` with more arguments."""
+
     use_docker: bool = False
     shared_volumes: bool = True
     arguments: list[str] = field(default_factory=list[str])
     shm_size: str | None = None
+
+    def apply(self, docker: DockerSection) -> None:
+        """Add this to what the environment says."""
+        docker.enabled = docker.enabled or self.use_docker
+        docker.arguments = [*docker.arguments, *self.arguments]
+        docker.shm_size = self.shm_size or docker.shm_size
 
 
 @dataclass(repr=False)
@@ -200,7 +208,9 @@ class RunConfiguration(Section):
             framework=self.framework,
             communicator=self.communicator,
             node_count=self.node_count,
-            environment=self.environment.to_spec(self.target, self.environment_variables),
+            environment=self.environment.to_spec(
+                self.target, self.environment_variables, self.docker
+            ),
             max_run_duration_s=MAX_RUN_DURATION_S if seconds is None else seconds,
             output_collection=self.history.output_collection,
             directories_to_watch=tuple(self.history.directories_to_watch or ()),
@@ -212,10 +222,6 @@ class RunConfiguration(Section):
     def unsupported(self) -> list[str]:
         """What is asked for that this version does not do, each with what to do instead."""
         found: list[str] = []
-        if self.docker.use_docker:
-            found.append(
-                "Containers are not there in this version: set docker.use_docker = False."
-            )
         if self.data_references:
             found.append(
                 "Data references are not there in this version: pass paths that the target sees."

@@ -114,7 +114,7 @@ def new_run_config(
         found.target = target
     if environment is not None:
         found.environment = environment
-    elif found.target == "local":
+    elif found.target == "local" and docker is None:
         found.environment.python.user_managed_dependencies = True
     if docker is not None:
         found.docker = docker

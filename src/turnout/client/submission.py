@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.client import embedded
+from turnout.client.environment import PREPARATIONS, Environment
 from turnout.client.exceptions import UserErrorException
 from turnout.client.script_run_config import ScriptRunConfig, find_folder
 from turnout.spec.errors import SnapshotError, SnapshotMissingError
 from turnout.spec.records import to_dict
-from turnout.spec.runs import check_name
+from turnout.spec.runs import RunSpec, check_name
 
 if TYPE_CHECKING:
     from turnout.client.http import Client
@@ -42,9 +43,9 @@ def submit(
     seen to be wrong before anything is sent."""
     check_name("an experiment", experiment)
     spec = config.to_spec()
+    send_password(client, config.run_config.environment)
     body: dict[str, Any] = {
-        # Made here: a repeated POST, when the answer got lost, is the same run.
-        "key": os.urandom(16).hex(),
+        "key": new_key(),
         "experiment": experiment,
         "tags": {str(k): None if v is None else str(v) for k, v in (tags or {}).items()},
         "properties": {str(k): str(v) for k, v in (properties or {}).items()},
@@ -74,6 +75,49 @@ def submit(
             continue
         return client.post("/v1/runs", {**body, "spec": ready})
     raise AssertionError("unreachable")
+
+
+def new_key() -> str:
+    """Made here: a repeated POST, when the answer got lost, is the same run."""
+    return os.urandom(16).hex()
+
+
+def prepare(client: Client, environment: Environment, target: Any) -> dict[str, Any]:
+    """A run that makes the environment ready on the target and runs nothing."""
+    from turnout.client.run_config import RunConfiguration
+
+    config = RunConfiguration()
+    config.target = target
+    wanted = environment.to_spec(config.target, {})
+    send_password(client, environment)
+    name = wanted.name or environment.name or ""
+    body = {
+        "key": new_key(),
+        "experiment": PREPARATIONS,
+        "display_name": f"prepare {name}".strip(),
+        "spec": to_dict(RunSpec(target=config.target, environment=wanted, prepare_only=True)),
+    }
+    return client.post("/v1/runs", body)
+
+
+def send_password(client: Client, environment: Environment) -> None:
+    """Give the password of the image's registry, if there is one, into the workspace's keeping:
+    the spec never has it."""
+    registry = environment.docker.base_image_registry
+    if not registry.password:
+        return
+    if not registry.address or not registry.username:
+        raise UserErrorException(
+            "base_image_registry has a password and needs address and username beside it."
+        )
+    client.post(
+        "/v1/registries",
+        {
+            "address": registry.address,
+            "username": registry.username,
+            "password": registry.password,
+        },
+    )
 
 
 def capture(folder: Path, progress: Progress | None = None) -> Capture:

@@ -12,6 +12,7 @@ from turnout.client.exceptions import ProjectSystemException, WorkspaceException
 
 if TYPE_CHECKING:
     from turnout.client.compute import ComputeTarget
+    from turnout.client.environment import Environment
     from turnout.client.experiment import Experiment
     from turnout.client.http import Client
     from turnout.client.run import Run
@@ -153,6 +154,13 @@ class Workspace:
         from turnout.client.experiment import Experiment
 
         return {found.name: found for found in Experiment.list(self)}
+
+    @property
+    def environments(self) -> dict[str, Environment]:
+        """The newest version of each named environment, and the curated ones."""
+        from turnout.client.environment import Environment
+
+        return Environment.list(self)
 
     def get_run(self, run_id: str) -> Run:
         from turnout.client.run import Run

@@ -60,6 +60,8 @@ class Recipe:
     verify: tuple[str, ...] = ()
     #: Before everything that a run starts, also before a whole command line.
     launcher: tuple[str, ...] = ()
+    #: The launcher puts the script where the machine's own variables mean nothing.
+    isolated: bool = False
 
     def to_dict(self, digests: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The form that goes into `ticket.json`; `digests` has the tools' digests by name."""
@@ -73,6 +75,7 @@ class Recipe:
             "verify": list(self.verify),
             "activation": {
                 "launcher": list(self.launcher),
+                "isolated": self.isolated,
                 "argv_prefix": list(self.argv_prefix),
                 "env": dict(self.env),
                 "path": list(self.path),

@@ -1,9 +1,15 @@
-"""Environments inside containers: an image with the packages baked in, or one used as it is."""
+"""Environments inside containers: an image with the packages baked in, or one used as it is.
+
+Which packages, and how they are asked for, is said by the kind that makes the same environment
+without a container; its build program runs inside.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from dataclasses import replace
 
 from turnout.environments import uv
 from turnout.environments.base import (
@@ -13,10 +19,13 @@ from turnout.environments.base import (
     Recipe,
     Step,
 )
-from turnout.environments.requirements import split_provided
+from turnout.environments.conda import CondaEnvironment
+from turnout.environments.uv import UvEnvironment
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
 
+#: Part of every key: raised when the same request must be carried out in another way.
+FORMAT = 1
 #: Where the environment is in every image (payload/builds/image.py).
 ENVIRONMENT = "/opt/turnout/environment"
 #: The image's own Python, by whichever name it has.
@@ -30,15 +39,15 @@ REFUSED = {
     "--name": "Turnout names the containers that it starts",
     "--entrypoint": "the command of a container is the run's",
     "--pid": "a container that shares its process ids cannot be ended",
-    "--init": "the first process of a container is Turnout's, and cares for the others",
     "--restart": "a run that ended is never started again behind its back",
-    "--rm": "Turnout removes the containers that it starts",
-    "--detach": "Turnout follows the container itself",
     "--attach": "Turnout follows the container itself",
     "--cidfile": "Turnout names the containers that it starts",
     "--pull": "the image is pulled before, once",
 }
-SHORT = {"-d": "--detach", "-a": "--attach"}
+#: What is so anyway: the first process of a container cares for the others, nobody waits for a
+#: terminal, and what ended is removed.
+GRANTED = {"--init", "--rm", "--detach", "-d", "--init=true", "--rm=true", "--detach=true"}
+SHORT = {"-a": "--attach"}
 
 
 class ContainerEnvironment(EnvironmentKind):
@@ -48,63 +57,61 @@ class ContainerEnvironment(EnvironmentKind):
         container = spec.container
         assert container is not None
         check_arguments(container)
-        asked, label, prefix = user_managed(spec) if spec.user_managed else packages(spec)
-        asked["pins"] = settings.pins
-        asked["container"] = base(container)
+        inner = inner_recipe(spec, settings)
+        asked: dict[str, object] = {"program": "", "asked": {}, "container": base(container)}
+        if not spec.user_managed:
+            asked["program"] = "conda" if spec.conda else "pip"
+            asked["asked"] = json.loads(inner.files["request.json"])
         env = uv.variables(settings)
-        program = (*PROGRAM, "image")
         where = container.reference or "the image of a Dockerfile"
         # How a container is run decides nothing about its image: it stays out of the key.
         limits = json.dumps(run_options(container))
         runner = (*PROGRAM, "container", "run", "{prefix}/container.json", limits, "--")
-        activation = {} if spec.user_managed else {"VIRTUAL_ENV": ENVIRONMENT}
         return Recipe(
-            key=uv.key("container", asked, settings),
-            label=f"{where}, {label}",
-            argv_prefix=prefix,
-            env=activation,
+            key=key(asked, inner),
+            label=f"{where}, {inner.label}",
+            argv_prefix=inside(inner.argv_prefix),
+            env={name: inside((value,))[0] for name, value in inner.env.items()},
             tools=("uv",),
-            files={"request.json": json.dumps(asked)},
+            files={"request.json": json.dumps(asked, sort_keys=True)},
             lock=(
                 Step(
                     f"Preparing the container ({where})",
-                    (*program, "lock", "{files}", "{uv}"),
+                    (*PROGRAM, "image", "lock", "{files}", "{uv}"),
                     env,
                 ),
             ),
             build=(
                 Step(
-                    f"Making the image ({label})",
-                    (*program, "build", "{files}", "{uv}", "{prefix}"),
+                    f"Making the image ({inner.label})",
+                    (*PROGRAM, "image", "build", "{files}", "{uv}", "{prefix}"),
                     env,
                 ),
             ),
             verify=(*PROGRAM, "container", "check", "{prefix}/container.json"),
-            launcher=runner,
+            launcher=(*runner, *inside(inner.launcher)),
+            isolated=True,
         )
 
 
-def user_managed(spec: EnvironmentSpec) -> tuple[dict[str, object], str, tuple[str, ...]]:
-    """(request, label, what goes before a script) for a Python that the image has."""
+def inner_recipe(spec: EnvironmentSpec, settings: EnvironmentSettings) -> Recipe:
+    """The environment as it would be without the container."""
+    if not spec.user_managed:
+        kind = CondaEnvironment() if spec.conda else UvEnvironment()
+        return kind.recipe(replace(spec, container=None), settings)
     interpreter = spec.interpreter.strip()
     if interpreter in ("", "python"):
-        return {"user_managed": True}, "its own Python", ("/bin/sh", "-c", EITHER, "python")
-    return {"user_managed": True}, interpreter, (interpreter,)
+        return Recipe(None, "its own Python", ("/bin/sh", "-c", EITHER, "python"))
+    return Recipe(None, interpreter, (interpreter,))
 
 
-def packages(spec: EnvironmentSpec) -> tuple[dict[str, object], str, tuple[str, ...]]:
-    if spec.conda:
-        # CALL SITE: payload/builds/conda.py makes a prefix here; image.py puts it into the image.
-        raise EnvironmentSpecError(
-            f"Conda packages in a container are not supported: {', '.join(spec.conda[:5])}. List "
-            "them under pip (add_pip_package), or use an image that has them "
-            "(user_managed_dependencies)."
-        )
-    version = uv.check_python(spec.python_version)
-    wanted, _ = split_provided(spec.pip)
-    asked: dict[str, object] = {"python": version, "pip": wanted}
-    asked["options"] = list(spec.pip_options)
-    return asked, uv.label(version, wanted), (f"{ENVIRONMENT}/bin/python",)
+def inside(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word.replace("{prefix}", ENVIRONMENT) for word in words)
+
+
+def key(asked: dict[str, object], inner: Recipe) -> str:
+    data = ["container", FORMAT, asked["container"], asked["program"], inner.key]
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def base(container: ContainerSpec) -> dict[str, object]:
@@ -126,7 +133,7 @@ def run_options(container: ContainerSpec) -> dict[str, object]:
         "shm_size": re.sub(r"\s|(?<=[a-zA-Z])[iI]?[bB]$", "", container.shm_size),
         "network": container.network,
         "gpus": container.gpus,
-        "arguments": list(container.arguments),
+        "arguments": [word for word in container.arguments if word not in GRANTED],
     }
     return {name: value for name, value in found.items() if value not in ("", None, [])}
 

@@ -15,8 +15,9 @@ from turnout.environments.base import (
     Step,
 )
 from turnout.environments.requirements import split_provided
-from turnout.spec.environments import EnvironmentSpec
+from turnout.spec.environments import PYTHON_RANGE, EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
+from turnout.spec.sources import normal_option
 
 #: Part of every key: raised when the same list must be built in another way.
 FORMAT = 2
@@ -34,7 +35,7 @@ class UvEnvironment(EnvironmentKind):
         asked = {
             "python": version,
             "pip": wanted,
-            "options": list(spec.pip_options),
+            "options": [normal_option(option) for option in spec.pip_options],
             "pins": settings.pins,
         }
         left_out = f" ({', '.join(provided)}: part of Turnout, left out)" if provided else ""
@@ -65,10 +66,11 @@ def check_python(version: str | None) -> str | None:
     """The version in the form that uv takes; raise `EnvironmentSpecError` for nonsense."""
     if version is None or not version.strip():
         return None
-    text = version.strip()
-    if not PYTHON_VERSION.fullmatch(text):
+    text = re.sub(r"\s+", "", version)
+    if not (PYTHON_VERSION.fullmatch(text) or PYTHON_RANGE.fullmatch(text)):
         raise EnvironmentSpecError(
-            f"'{version}' is not a Python version that Turnout can run. Write '3.11' or '3.11.7'."
+            f"'{version}' is not a Python version that Turnout can run. Write '3.11', "
+            "'3.11.7' or '>=3.9,<3.12'."
         )
     return text
 
@@ -96,7 +98,8 @@ def key(kind: str, asked: Mapping[str, object], settings: EnvironmentSettings) -
 
 
 def label(version: str | None, wanted: Sequence[str], python: str = "") -> str:
-    named = f"Python {version}" if version else python
+    gap = "" if version and version[0] in "<>!~" else " "
+    named = f"Python{gap}{version}" if version else python
     return ", ".join(part for part in (named, count(wanted)) if part)
 
 

@@ -13,6 +13,8 @@ import turnout
 
 #: Old enough for zip, the same everywhere: equal sources give equal bytes and one digest.
 EPOCH = (1980, 1, 1, 0, 0, 0)
+#: What Python looks for at the top of the script's path.
+TOP = {"turnout/payload/sitecustomize.py": "sitecustomize.py"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ def payload() -> Payload:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
         for source in sources:
-            name = zipfile.ZipInfo(f"turnout/{source.relative_to(package).as_posix()}", EPOCH)
+            place = f"turnout/{source.relative_to(package).as_posix()}"
+            name = zipfile.ZipInfo(TOP.get(place, place), EPOCH)
             name.external_attr = 0o644 << 16
             name.compress_type = zipfile.ZIP_DEFLATED
             out.writestr(name, source.read_bytes())

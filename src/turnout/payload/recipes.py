@@ -43,6 +43,8 @@ class Activation:
         self.launcher = listed("launcher")
         self.argv_prefix = listed("argv_prefix")
         self.path = listed("path")
+        #: The launcher puts the script where this machine's variables mean nothing.
+        self.isolated = bool(found.get("isolated"))
         self.env = {name: fill(text, words) for name, text in part(found, "env").items()}
         #: What was done otherwise than asked.
         self.notes: list[str] = []

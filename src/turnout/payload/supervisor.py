@@ -33,6 +33,7 @@ DROPPED = (
     "TURNOUT_EXPERIMENT",
     "TURNOUT_TOKEN",
     "TURNOUT_DATABASE",
+    "TURNOUT_ERAS",
     "AZUREML_RUN_",
     "AZUREML_ARM_",
 )
@@ -202,13 +203,12 @@ class Supervisor:
         if self.ticket.get("eras") is False:
             env[rundir.ERAS_VARIABLE] = "0"
         # Where a launcher puts the script elsewhere, this machine's own variables mean nothing.
-        outer = {} if activation.launcher else host
+        outer = {} if activation.isolated else host
         python_path = [self.payload, work, env.get("PYTHONPATH", outer.get("PYTHONPATH", ""))]
         env["PYTHONPATH"] = os.pathsep.join(p for p in python_path if p)
         env["PWD"] = work
-        if activation.launcher:
+        if activation.isolated:
             env[rundir.INSIDE_VARIABLE] = json.dumps(sorted(env))
-            return {**host, **env}
         path = [*activation.path, env.get("PATH", host.get("PATH", os.defpath))]
         env["PATH"] = os.pathsep.join(p for p in path if p)
         return {**host, **env}

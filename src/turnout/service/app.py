@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from turnout import __version__
 from turnout.service import db, state
 from turnout.service.accounts.gate import Gate
+from turnout.service.environments.routes import router as environments
 from turnout.service.runs.routes import router as runs
 from turnout.service.settings import Settings
 from turnout.service.snapshots.routes import router as snapshots
@@ -73,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         default_response_class=EscapedResponse,
     )
     app.state.turnout = parts
-    for router in (general, runs, targets, snapshots):
+    for router in (general, runs, targets, environments, snapshots):
         app.include_router(router)
     app.add_exception_handler(TurnoutError, refused)
     app.add_exception_handler(RequestValidationError, misunderstood)

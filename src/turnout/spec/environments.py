@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from turnout.spec.errors import EnvironmentSpecError
+from turnout.spec.sources import check_address, normal_option
 
 SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)?\s*([bkmgBKMG]|[kmgKMG]i?[bB])?")
 SYSTEM_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(=[A-Za-z0-9.+~:-]+)?")
+#: Several Pythons, as a conda file asks for them: ">=3.9,<3.12".
+PYTHON_RANGE = re.compile(r"(>=|<=|>|<|!=|~=)3(\.\d+){0,2}(,(>=|<=|>|<|!=|~=)\d+(\.\d+){0,2})*")
 #: An image's name with registry, tag and digest. Never an option, never two words.
 IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 
@@ -87,11 +90,11 @@ class EnvironmentSpec:
     user_managed: bool = False
     #: Path or name of the Python to run with; used only when `user_managed`.
     interpreter: str = "python"
-    #: "3.11" or "3.11.7"; None takes what the target has.
+    #: "3.11", "3.11.7" or ">=3.9,<3.12"; None takes what the target has.
     python_version: str | None = None
     #: Requirements as in a requirements file, one each: "scikit-learn==1.5".
     pip: tuple[str, ...] = ()
-    #: Options of pip that say where packages come from: "--index-url https://…".
+    #: Options of pip that say where packages come from: "--index-url=https://…".
     pip_options: tuple[str, ...] = ()
     #: Conda requirements: "scikit-learn=1.5"; solved by the conda kind.
     conda: tuple[str, ...] = ()
@@ -123,3 +126,10 @@ class EnvironmentSpec:
                     f"{line!r} is not a package requirement. Write a name with an optional "
                     "version, for example 'scikit-learn==1.5'."
                 )
+            check_address(line)
+        for option in self.pip_options:
+            normal_option(option)
+        for channel in self.channels:
+            if not channel.strip() or channel.startswith("-"):
+                raise EnvironmentSpecError(f"'{channel}' is not a channel's name or address.")
+            check_address(channel)

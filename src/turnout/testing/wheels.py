@@ -1,4 +1,4 @@
-"""Packages for tests, made in a moment."""
+"""Wheels made in a millisecond, for tests that need packages and no index."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import zipfile
 from pathlib import Path
 
 
-def add_wheel(folder: Path, name: str, version: str, content: str) -> Path:
-    """A wheel with one module, of that name, in `folder`."""
+def add_wheel(folder: Path, name: str, version: str, code: str) -> Path:
+    """A wheel of one module `name` with the text `code`, in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": (
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        ),
+    }
+    files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in files)
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(f"{name}.py", content)
-        wheel.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        )
-        wheel.writestr(
-            f"{info}/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n")
+        for file, text in files.items():
+            wheel.writestr(file, text)
     return path

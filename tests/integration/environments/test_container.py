@@ -92,9 +92,9 @@ async def test_packages_are_baked_into_an_image(building: Building, engine: Dock
     code = "import greeting, os; print(greeting.WORD, os.path.exists(greeting.__cached__))"
     assert python_in(engine, made, code) == "hello True"
     lock = rundir.read_json(made.lock)
-    assert lock["requirements"] == ["greeting==1.0"]
+    assert lock["inside"]["requirements"] == ["greeting==1.0"]
     assert lock["image"].startswith("sha256:")
-    assert lock["python"]["version"].startswith("3.11")
+    assert lock["inside"]["python"]["version"].startswith("3.11")
     # A person finds the environment too.
     assert engine.docker("run", "--rm", image_of(made), "python", "-c", "import greeting") == ""
     assert engine.containers("--all") == []
@@ -135,7 +135,7 @@ async def test_nothing_of_the_build_stays_in_the_image(
     assert "s3cr3t" not in told
     assert str(tmp_path) not in told
     config = json.loads(engine.docker("image", "inspect", image))[0]["Config"]
-    assert [e.partition("=")[0] for e in config["Env"]] == ["PATH", "VIRTUAL_ENV"]
+    assert [e.partition("=")[0] for e in config["Env"]] == ["PATH"]
     assert not config.get("Entrypoint")
     assert config["Cmd"] == ["/bin/sh"]
     assert config["User"] in ("", "0")
@@ -193,7 +193,7 @@ async def test_dockerfile(building: Building, engine: DockerEngine) -> None:
 
 
 async def test_dockerfile_with_the_new_builder(building: Building, engine: DockerEngine) -> None:
-    if not Path("/usr/bin/docker").exists():
+    if not os.path.exists("/usr/bin/docker"):  # noqa: PTH110, ASYNC240
         pytest.skip("needs Debian's client, which has BuildKit inside")
     building.environ.update(DOCKER_BUILDKIT="1", PATH=f"/usr/bin:{os.environ['PATH']}")
     text = f"FROM {IMAGE}\nRUN echo new >/given\n"

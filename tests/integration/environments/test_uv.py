@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from turnout.payload.logs import Log
 from turnout.payload.recipes import PrepareError
 from turnout.spec.environments import EnvironmentSpec
 from turnout.testing.building import Building
+from turnout.testing.wheels import add_wheel
 
 
 @pytest.fixture
@@ -52,20 +52,6 @@ def building(tmp_path: Path, wheels: Path) -> Building:
 def recipe(*pip: str, python: str | None = None, pins: str = "nearest") -> Recipe:
     spec = EnvironmentSpec(pip=pip, python_version=python)
     return registry.recipe(spec, EnvironmentSettings(pins=pins))
-
-
-def add_wheel(folder: Path, name: str, version: str, content: str) -> None:
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.py", content)
-        info = f"{name}-{version}.dist-info"
-        wheel.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        )
-        wheel.writestr(
-            f"{info}/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n")
 
 
 async def failure(building: Building, made: Recipe) -> str:
@@ -146,6 +132,12 @@ async def test_a_pin_without_a_wheel_that_does_not_build_gives_way(
     add_wheel(wheels, "broken", "1.1", "")
     made = await building.ensure(recipe("broken==1.0"))
     assert "broken==1.1, the nearest newer" in made.notes[0]
+
+
+async def test_a_range_of_pythons(building: Building) -> None:
+    made = await building.ensure(recipe("greeting", python=">=3.6,<4"))
+    assert made.notes == []
+    assert await failure(building, recipe("greeting", python=">=3.98"))
 
 
 async def test_an_old_python_gives_way_to_the_nearest_newer(building: Building) -> None:

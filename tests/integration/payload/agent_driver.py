@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import select
@@ -10,14 +11,14 @@ import struct
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
-import turnout
+from turnout.hosts import payload_zip
 from turnout.payload import bundles
 
 HEAD = struct.Struct(">II")
-PACKAGE = Path(str(turnout.__file__)).parent
 PATIENCE_S = 60.0
 
 START = "import sys; sys.path.insert(0, sys.argv[1]); sys.argv[:] = ['agent', *sys.argv[2:]]\n"
@@ -25,11 +26,9 @@ START += "from turnout.payload.agent import main; sys.exit(main(sys.argv[1:]))"
 
 
 def unpack_payload(into: Path) -> Path:
-    """The payload as it lies on a host: the top-level names and the payload room."""
-    for source in [PACKAGE / "__init__.py", *(PACKAGE / "payload").rglob("*.py")]:
-        target = into / "turnout" / source.relative_to(PACKAGE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(source.read_bytes())
+    """The payload as it lies on a host."""
+    with zipfile.ZipFile(io.BytesIO(payload_zip.payload().data)) as packed:
+        packed.extractall(into)
     return into
 
 

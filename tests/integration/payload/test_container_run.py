@@ -621,4 +621,4 @@ async def test_an_environment_is_made_and_used(
     lock = agent.call(
         "read", handle="r.2", name="azureml-logs/25_environment_lock.txt", offset=0, limit=9999
     )[1]
-    assert json.loads(lock)["requirements"] == ["greeting==1.0"]
+    assert json.loads(lock)["inside"]["requirements"] == ["greeting==1.0"]

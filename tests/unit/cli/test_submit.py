@@ -44,6 +44,11 @@ def config(*argv: str) -> ScriptRunConfig:
         ("a.py --targ lab", "", "a.py --targ lab"),
         ("a.py -", "", "a.py -"),
         ("a.py -1 -0.5", "", "a.py -1 -0.5"),
+        # Words that scripts use themselves.
+        ("a.py --network resnet50 --memory 3", "", "a.py --network resnet50 --memory 3"),
+        ("--memory 4g --docker x a.py --cpus 2", "--memory 4g --docker x", "a.py --cpus 2"),
+        ("a.py --docker-arg=--init", "", "a.py --docker-arg=--init"),
+        ("--docker-arg=--init a.py", "--docker-arg=--init", "a.py"),
     ],
 )
 def test_split(argv: str, ours: str, script: str) -> None:
@@ -77,8 +82,12 @@ def test_packages_make_an_environment(folder: Path) -> None:
     python = config("--pip", "numpy", "-r", "r.txt", "a.py").run_config.environment.python
     assert not python.user_managed_dependencies
     assert list(python.conda_dependencies.pip_packages) == [
-        "numpy", "pandas>=2", "scikit-learn==1.5",
+        "pandas>=2", "scikit-learn==1.5", "numpy",
     ]  # fmt: skip
+    # What is typed beats what the file says.
+    python = config("--pip", "pandas==2.2", "-r", "r.txt", "a.py").run_config.environment.python
+    assert "pandas==2.2" in python.conda_dependencies.pip_packages
+    assert "pandas>=2" not in python.conda_dependencies.pip_packages
 
 
 def test_a_version_makes_an_environment_and_a_path_is_used() -> None:
@@ -90,7 +99,9 @@ def test_a_version_makes_an_environment_and_a_path_is_used() -> None:
     assert python.interpreter_path == "/opt/python"
 
 
-@pytest.mark.parametrize("line", ["-e .", "--index-url https://x", "numpy \\"])
+@pytest.mark.parametrize(
+    "line", ["-e .", "./wheels/a.whl", "--no-deps", "numpy==1 --hash=sha256:a"]
+)
 def test_requirements_that_cannot_be_kept(folder: Path, line: str) -> None:
     (folder / "r.txt").write_text(f"pandas\n{line}\n")
     with pytest.raises(UserError, match=r"r\.txt, line 2"):
@@ -100,7 +111,7 @@ def test_requirements_that_cannot_be_kept(folder: Path, line: str) -> None:
 def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_HERE", "a=b")
     found = config("--env", "X=1=2", "--env", "FROM_HERE", "--env", "EMPTY=", "a.py")
-    assert found.run_config.environment.environment_variables == {
+    assert found.run_config.environment_variables == {
         "X": "1=2", "FROM_HERE": "a=b", "EMPTY": "",
     }  # fmt: skip
 
@@ -123,3 +134,61 @@ def test_where_the_script_lies(folder: Path, tmp_path: Path) -> None:
 def test_experiment_name(tmp_path: Path, name: str, expected: str) -> None:
     (tmp_path / name).mkdir(exist_ok=True)
     assert submit.experiment_name(str(tmp_path / name)) == expected
+
+
+CONDA = """\
+name: x
+dependencies:
+  - python=3.11
+  - numpy=1.26
+  - pip:
+    - idna==99
+"""
+
+
+def test_conda_files_say_where_each_package_was_written(folder: Path) -> None:
+    (folder / "conda.yml").write_text(CONDA)
+    (folder / "a.py").touch()
+    found = config("-f", "conda.yml", "--conda-package", "scipy", "a.py").to_spec().environment
+    assert (found.python_version, found.conda) == ("3.11", ("numpy=1.26", "scipy"))
+    assert found.origins == {
+        "python=3.11": "conda.yml, line 3",
+        "numpy=1.26": "conda.yml, line 4",
+        "idna==99": "conda.yml, line 6",
+    }
+
+
+def test_containers(folder: Path) -> None:
+    (folder / "a.py").touch()
+    (folder / "Dockerfile").write_text("FROM python:3.12\n")
+    found = config(
+        "--docker", "python:3.12", "--memory", "4g", "--cpus", "1.5", "--network", "none",
+        "--docker-arg=--init", "--docker-arg=-v/a:/b", "--no-eras", "a.py",
+    ).to_spec().environment  # fmt: skip
+    assert (found.user_managed, found.interpreter, found.eras) == (True, "python", False)
+    box = found.container
+    assert box is not None
+    assert (box.image, box.memory, box.cpus, box.network) == ("python:3.12", "4g", 1.5, "none")
+    assert box.arguments == ("--init", "-v/a:/b")
+    found = config("--dockerfile", "Dockerfile", "--pip", "idna", "a.py").to_spec().environment
+    assert not found.user_managed
+    assert found.container is not None
+    assert (found.container.image, found.container.dockerfile) == ("", "FROM python:3.12\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        ("--memory 4g a.py", "--memory is for a container"),
+        ("--docker x --dockerfile y a.py", "not both"),
+        ("--dockerfile nowhere a.py", "nowhere' cannot be read"),
+        ("--environment sk --pip x a.py", "leave --pip out"),
+        ("--environment sk: a.py", "NAME:VERSION"),
+        ("--docker -x a.py", "expected one argument"),
+        ("--pip ./x.whl a.py", "a file of this machine"),
+    ],
+)
+def test_contradictions(folder: Path, argv: str, text: str) -> None:
+    (folder / "a.py").touch()
+    with pytest.raises(UserError, match=text):
+        config(*argv.split()).to_spec()

@@ -148,15 +148,9 @@ def test_variables_join() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rc: setattr(rc.environment.docker, "enabled", True), "docker.enabled = False"),
-        (lambda rc: setattr(rc.docker, "use_docker", True), "use_docker = False"),
         (lambda rc: setattr(rc, "communicator", "OpenMpi"), "communicator 'OpenMpi'"),
         (lambda rc: rc.data_references.update(a=1), "Data references"),
         (lambda rc: setattr(rc, "node_count", 2), "node_count must be 1"),
-        (
-            lambda rc: rc.environment.python.conda_dependencies.set_pip_option("--pre"),
-            "pip option '--pre'",
-        ),
     ],
 )
 def test_what_this_version_cannot_do_is_said_and_not_left_out(change: Any, message: str) -> None:

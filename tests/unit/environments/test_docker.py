@@ -24,7 +24,8 @@ def recipe(*pip: str, managed: bool = False, interpreter: str = "python", **more
 def test_packages_in_an_image() -> None:
     made = recipe("scikit-learn", "azureml-defaults")
     asked = json.loads(made.files["request.json"])
-    assert asked["pip"] == ["scikit-learn"]
+    assert asked["program"] == "pip"
+    assert asked["asked"]["pip"] == ["scikit-learn"]
     assert asked["container"]["image"] == "python:3.12"
     assert made.label == "python:3.12, 1 package"
     assert made.argv_prefix == ("/opt/turnout/environment/bin/python",)
@@ -62,14 +63,24 @@ def test_what_it_is_made_of_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    "argument", ["--name=x", "--pid=host", "--pid", "--entrypoint=sh", "--rm", "-d", "--init"]
+    "argument", ["--name=x", "--pid=host", "--pid", "--entrypoint=sh", "-a", "--pull=always"]
 )
 def test_arguments_that_cannot_be(argument: str) -> None:
     with pytest.raises(EnvironmentSpecError, match=f"'{argument}' cannot be used"):
         recipe("a", arguments=(argument, "x"))
 
 
-def test_conda_lists_wait() -> None:
+def test_arguments_that_are_granted_anyway() -> None:
+    made = recipe("a", arguments=("--init", "--rm", "-d", "-v", "/a:/b"))
+    assert json.loads(made.launcher[-2]) == {"arguments": ["-v", "/a:/b"]}
+
+
+def test_conda_list_in_an_image() -> None:
     spec = EnvironmentSpec(conda=("scipy",), container=ContainerSpec(image="python:3.12"))
-    with pytest.raises(EnvironmentSpecError, match="Conda packages in a container"):
-        registry.recipe(spec)
+    made = registry.recipe(spec)
+    asked = json.loads(made.files["request.json"])
+    assert asked["program"] == "conda"
+    assert [p["name"] for p in asked["asked"]["packages"]] == ["scipy"]
+    assert made.env == {"CONDA_PREFIX": "/opt/turnout/environment"}
+    assert made.launcher[-2:] == ("--", "/opt/turnout/environment/etc/turnout/launch")
+    assert made.isolated

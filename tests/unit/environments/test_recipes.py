@@ -90,10 +90,24 @@ def test_settings_from_environment_leave_tokens_out() -> None:
     )
 
 
-@pytest.mark.parametrize("version", ["2.7", "3", "three", "3.11.x", ">=3.8", "-3.8"])
+@pytest.mark.parametrize(
+    "version", ["2.7", "3", "three", "3.11.x", ">=2.7", ">=3.8 or so", "-3.8"]
+)
 def test_bad_python_versions(version: str) -> None:
     with pytest.raises(EnvironmentSpecError):
         pip(python=version)
+
+
+def test_a_range_of_pythons() -> None:
+    recipe = pip("a", python=">= 3.9, <3.12")
+    assert json.loads(recipe.files["request.json"])["python"] == ">=3.9,<3.12"
+    assert recipe.label == "Python>=3.9,<3.12, 1 package"
+
+
+def test_options_of_pip_are_one_word_each() -> None:
+    spec = EnvironmentSpec(pip=("a",), pip_options=("--index-url https://pypi.example", "--pre"))
+    asked = json.loads(registry.recipe(spec).files["request.json"])
+    assert asked["options"] == ["--index-url=https://pypi.example", "--pre"]
 
 
 def test_bad_requirement_is_found_before_anything_starts() -> None:

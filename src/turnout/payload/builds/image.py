@@ -6,8 +6,9 @@ name that says what it was made of. Nothing that a step is told (addresses with 
 certificates) stays in the image.
 
 `request.json`: {"container": {"image" or "dockerfile", "registry", "registry_username",
-"system_packages"}, "user_managed", and what the pip program takes}. The lock: {"kind", "image": id
-of the base, "system_packages"}, and what the pip program locks.
+"system_packages"}, "program": the build program to run inside ("pip", "conda", or "" for an image
+that is used as it is), "asked": its request}. The lock: {"kind", "image": id of the base,
+"system_packages", "program", "inside": what that program locked}.
 """
 
 from __future__ import annotations
@@ -82,8 +83,9 @@ def lock(engine: Engine, files: str, uv: str, asked: dict[str, Any]) -> int:
     base = base_images.make_sure(engine, container, files)
     packages = sorted(set(container.get("system_packages") or []))
     found: dict[str, Any] = {"kind": "container", "image": base, "system_packages": packages}
+    found.update(program=asked["program"], inside={})
     parent = with_packages(engine, files, base, packages)
-    if not asked.get("user_managed"):
+    if asked["program"]:
         step = inside.Step(engine, files, uv, asked)
         box = Box(engine, box_name(), os.path.join(files, "box"), inside.PIPES)
         try:
@@ -92,7 +94,7 @@ def lock(engine: Engine, files: str, uv: str, asked: dict[str, Any]) -> int:
             box.remove()
         if end.code != 0:
             return failed(end.code)
-        found = {**step.locked(), **found}
+        found["inside"] = step.locked()
     write_lock(files, found)
     return 0
 
@@ -106,14 +108,13 @@ def build(engine: Engine, files: str, uv: str, asked: dict[str, Any], prefix: st
         raise BuildError("The base image has changed meanwhile. Submit again.")
     image = with_packages(engine, files, base, locked["system_packages"])
     rundir.make_folder(prefix)
-    if not asked.get("user_managed"):
+    if asked["program"]:
         step = inside.Step(engine, files, uv, asked)
-        step.give_lock(locked)
+        step.give_lock(locked["inside"])
         parent, image = image, tag_of("env", locked)
         config = config_of(engine, parent)
         path = next((e[5:] for e in config.get("Env") or [] if e.startswith("PATH=")), "")
         changes = ["ENV PATH=%s/bin:%s" % (ENVIRONMENT, path or DEFAULT_PATH)]
-        changes += ["ENV VIRTUAL_ENV=%s" % ENVIRONMENT]
 
         def work(box: Box) -> int | None:
             argv = step.argv("build", ENVIRONMENT)

@@ -1,4 +1,4 @@
-"""A pip build inside a container: the pip program itself, run there by the image's Python.
+"""A build inside a container: the build program itself, run there by the image's Python.
 
 What it needs from this machine (uv, settings of uv and pip, certificates, wheels in local folders)
 is shown to the container for that step. Its caches live in a volume of the engine: what root in a
@@ -56,7 +56,7 @@ WORDS = {
 
 
 class Step:
-    """How a phase of the pip program is run in a container."""
+    """How a phase of a build program is run in a container."""
 
     def __init__(self, engine: Engine, files: str, uv: str, asked: dict[str, Any]) -> None:
         # This file is PAYLOAD/turnout/payload/builds/inside.py.
@@ -67,8 +67,8 @@ class Step:
         for name in variables:
             if "INDEX" in name or "FIND_LINKS" in name:
                 variables[name] = places.translate(variables[name])
-        package_options = [places.translate(text) for text in asked.get("options") or []]
-        given = {**asked, "options": package_options}
+        self.program: str = asked["program"]
+        given = json.loads(places.translate(json.dumps(asked["asked"])))
         rundir.write_json(os.path.join(self.folder, "request.json"), given)
         shown = ((uv, "/uv"), (payload, "/payload"))
         for source, name in shown:
@@ -87,28 +87,31 @@ class Step:
             # Bytecode that is kept for further images is checked by content: what uv copies has
             # another time in each. The oldest time that a zip file can have.
             "SOURCE_DATE_EPOCH": "315532800",
-            "WANTED_PYTHON": asked.get("python") or "3",
+            "WANTED_PYTHON": given.get("python") or "3",
         }
 
     def argv(self, phase: str, *more: str) -> list[str]:
         program = HOME + "/payload/turnout/payload/builds/__main__.py"
-        words = ["pip", phase, HOME + "/files", HOME + "/uv", HOME + "/root", *more]
+        words = [self.program, phase, HOME + "/files", HOME + "/uv", HOME + "/root", *more]
         return ["/bin/sh", "-c", PYTHON, HOME + "/uv", program, *words]
 
     def locked(self) -> dict[str, Any]:
-        """What the pip program locked."""
+        """What the program locked."""
         with open(os.path.join(self.folder, "lock"), encoding="utf-8") as file:
             return json.load(file)
 
     def give_lock(self, locked: dict[str, Any]) -> None:
         rundir.write_json(os.path.join(self.folder, "lock"), locked)
-        self.variables["LOCKED_PYTHON"] = locked["python"]["path"]
-        self.variables["LOCKED_VERSION"] = locked["python"]["version"]
+        # A conda list brings its own.
+        python = locked.get("python") or {}
+        self.variables["LOCKED_PYTHON"] = python.get("path", "")
+        self.variables["LOCKED_VERSION"] = python.get("version", "")
 
 
 def network(engine: Engine) -> tuple[list[str], dict[str, str]]:
     """(options, variables) with which a step reaches what this machine reaches, as it does."""
-    options = ["--tmpfs", HOME]
+    # What a program installs for itself lies there too, and is run.
+    options = ["--tmpfs", HOME + ":exec"]
     if not engine.bridge:
         options += ["--network", "host"]
     variables = {n: v for n, v in os.environ.items() if n.startswith(("UV_", "PIP_"))}
@@ -151,7 +154,7 @@ class Shown:
 
     def translate(self, text: str) -> str:
         """`text` with the places that they have inside."""
-        return re.sub(r"[^\s,=]+", self.place, text)
+        return re.sub(r"[^\s,=\"']+", self.place, text)
 
     def place(self, word: re.Match[str]) -> str:
         text = word.group()

@@ -102,8 +102,17 @@ def install(uv: str, python: str, locked: dict[str, Any], files: str) -> int:
     with open(path, "w", encoding="utf-8") as file:
         file.write("".join(line + "\n" for line in locked["requirements"]))
     argv = [uv, "pip", "install", "--no-deps", "--directory", files]
-    argv += ["--python", python, *locked["options"], *pip_rules.uv_arguments(os.environ)]
+    argv += ["--python", python, *locked["options"], *sources(locked["options"])]
     return run([*argv, "-r", path], environment(), heard)[0]
+
+
+def sources(options: list[str]) -> list[str]:
+    """What uv has to be told beside the person's options, so that it does as pip does."""
+    found = pip_rules.uv_arguments(os.environ)
+    if any(o.startswith("--extra-index-url") for o in options):
+        # pip takes the best version of all its indexes, uv the first index that has the name.
+        found += ["--index-strategy", "unsafe-best-match"]
+    return found
 
 
 def environment() -> dict[str, str]:
@@ -131,7 +140,10 @@ def find_python(uv: str, version: str | None, relax: bool) -> dict[str, str]:
 
     Without it and with `relax`, the nearest newer one of this machine, with a note.
     """
-    asked = version or ">=%d.%d" % OLDEST
+    asked = version or ""
+    if is_range(version):
+        # Whatever a range says, Turnout needs this in every environment.
+        asked = ">=%d.%d%s" % (*OLDEST, "," + asked if asked else "")
     path = first_line([uv, "python", "find", "--python-preference", "system", asked])
     if not path and newer_than_payload(version):
         status("Looking for Python %s" % asked)
@@ -139,7 +151,7 @@ def find_python(uv: str, version: str | None, relax: bool) -> dict[str, str]:
         if code == 0:
             path = first_line([uv, "python", "find", asked])
     if not path:
-        path = nearest_python(uv, version) if relax and version else ""
+        path = "" if not relax or is_range(version) else nearest_python(uv, version or "")
         if not path:
             raise BuildError(no_python(uv, asked))
         found = described(path)
@@ -152,7 +164,11 @@ def find_python(uv: str, version: str | None, relax: bool) -> dict[str, str]:
 
 
 def newer_than_payload(version: str | None) -> bool:
-    return version is None or numbers(version)[:2] >= OLDEST
+    return is_range(version) or numbers(version or "")[:2] >= OLDEST
+
+
+def is_range(version: str | None) -> bool:
+    return version is None or version[0] in "<>!~"
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -307,7 +323,7 @@ def install_alone(
     """Install the one package into a folder that is thrown away; uv's exit code."""
     folder = os.path.join(files, "alone")
     argv = [uv, "pip", "install", "--quiet", "--no-deps", "--target", folder, "--python", python]
-    argv += [*options, *pip_rules.uv_arguments(os.environ), "--directory", files, pin]
+    argv += [*options, *sources(options), "--directory", files, pin]
     code, _ = run(argv, environment(), heard)
     shutil.rmtree(folder, ignore_errors=True)
     return code
@@ -321,7 +337,7 @@ def compile_list(
     with open(path, "w", encoding="utf-8") as file:
         file.write("".join(line + "\n" for line in wanted))
     argv = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python", python]
-    argv += [*options, *pip_rules.uv_arguments(os.environ), "--directory", files, path]
+    argv += [*options, *sources(options), "--directory", files, path]
     try:
         done = subprocess.run(
             argv,

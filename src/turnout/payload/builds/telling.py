@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+
+from turnout.payload import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +76,13 @@ def read_lock(files: str) -> dict[str, Any]:
         return json.load(file)
 
 
+def die_with(parent: int) -> None:
+    """A killed build must not go on in the background, writing where the next one builds."""
+    processes.control(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # It died before we asked.
+        os._exit(1)
+
+
 def run(
     argv: list[str],
     env: dict[str, str] | None = None,
@@ -82,6 +92,7 @@ def run(
 
     `heard` may turn a line into another, or into None to keep it out of the log.
     """
+    parent = os.getpid()
     try:
         process = subprocess.Popen(
             argv,
@@ -89,6 +100,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            preexec_fn=lambda: die_with(parent),
         )
     except OSError as e:
         raise BuildError("%s cannot be started: %s." % (argv[0], e.strerror)) from e

@@ -50,6 +50,6 @@ class Vault:
             return json.loads(self.fernet.decrypt(sealed))
         except InvalidToken:
             raise ServiceError(
-                "A target's secrets cannot be read: secret.key in the home folder was changed. "
-                "Attach the target again."
+                "A secret cannot be read: secret.key in the home folder was changed. Attach the "
+                "target again, or log in at the registry again."
             ) from None

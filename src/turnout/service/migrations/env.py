@@ -6,11 +6,12 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, make_url
 
 from turnout.service.db import Base
+from turnout.service.environments.tables import EnvironmentRow
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.tables import TargetRow
 
 #: Naming a table of each module makes sure that all of them are known.
-TABLES = (RunRow, TargetRow)
+TABLES = (EnvironmentRow, RunRow, TargetRow)
 PLAIN = {"postgresql+asyncpg": "postgresql"}
 
 

@@ -17,7 +17,9 @@ import structlog
 from turnout.engine import lifecycle
 from turnout.engine.lifecycle import Act, Decision, RunError, RunFacts
 from turnout.environments import failures
+from turnout.environments.base import EnvironmentSettings
 from turnout.service.db import Database
+from turnout.service.environments import launching
 from turnout.service.runs import logic
 from turnout.service.runs.collect import Collector
 from turnout.service.runs.folders import RunFolders
@@ -39,6 +41,8 @@ RETRY_LIMIT_S = 30.0
 PROGRESS_EVERY_S = 0.25
 #: Runs that were forgotten are noted together, this long after the first.
 FORGET_S = 0.2
+#: Variable of the steps that make an image: the password at its registry.
+PASSWORD = "TURNOUT_REGISTRY_PASSWORD"  # noqa: S105 - its name
 
 
 @dataclasses.dataclass
@@ -151,7 +155,7 @@ class RunLoops:
             return True
         try:
             target = await self.pool.get(row.target)
-            handle = await target.launch(ticket(row), self.progress(run))
+            handle = await target.launch(await self.ticket(row), self.progress(run))
         except TargetError as e:
             log.warning("launch failed", run=run, error=e.message)
             if e.retryable:
@@ -170,6 +174,23 @@ class RunLoops:
         await self.collector.change(run, state=state, handle=handle, message="")
         self.follower(row.target).follow(handle, run)
         return True
+
+    async def ticket(self, row: RunRow) -> Ticket:
+        """What the target gets: the run as asked for, by the settings of the workspace."""
+        spec = spec_of(row)
+        ready = await launching.prepare(self.db, self.pool.vault, spec.environment)
+        news = [text for text in ready.notes if text not in row.warnings]
+        if news:
+            await self.collector.change(row.id, warnings=[*row.warnings, *news])
+        return Ticket(
+            run_id=row.id,
+            attempt=row.attempt,
+            experiment=row.experiment,
+            spec=dataclasses.replace(spec, environment=ready.spec),
+            variables=variables(row),
+            environments=EnvironmentSettings(**ready.settings.for_recipes()),
+            secrets={PASSWORD: ready.password.reveal()} if ready.password else {},
+        )
 
     def progress(self, run: str) -> Any:
         last = 0.0
@@ -313,23 +334,16 @@ def spec_of(row: RunRow) -> RunSpec:
     return from_dict(RunSpec, row.spec, f"Run {row.id}")
 
 
-def ticket(row: RunRow) -> Ticket:
-    return Ticket(
-        run_id=row.id,
-        attempt=row.attempt,
-        experiment=row.experiment,
-        spec=spec_of(row),
-        # v1's variables that scripts read (facts: `Run.get_context()` of v1 looks at them).
-        variables={
-            "AZUREML_RUN_ID": row.id,
-            "AZUREML_ARM_PROJECT_NAME": row.experiment,
-            "TURNOUT_RUN_INFO": json.dumps(
-                {
-                    "tags": row.tags,
-                    "properties": row.properties,
-                    "display_name": row.display_name,
-                    "number": row.number,
-                }
-            ),
-        },
-    )
+def variables(row: RunRow) -> dict[str, str]:
+    """v1's variables that scripts read (facts: `Run.get_context()` of v1 looks at them)."""
+    about = {
+        "tags": row.tags,
+        "properties": row.properties,
+        "display_name": row.display_name,
+        "number": row.number,
+    }
+    return {
+        "AZUREML_RUN_ID": row.id,
+        "AZUREML_ARM_PROJECT_NAME": row.experiment,
+        "TURNOUT_RUN_INFO": json.dumps(about),
+    }

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.convertors import PathConvertor, register_url_convertor
 
+from turnout.service.environments import launching
 from turnout.service.runs import events, logic
 from turnout.service.runs.folders import FILES, LOGS
 from turnout.service.runs.views import run_view
@@ -80,6 +81,7 @@ async def create_run(body: NewRunBody, service: Service, response: Response) -> 
     spec = logic.checked_spec(new)
     if spec is not None:
         await service.pool.get(spec.target)
+        await launching.check(service.db, spec.environment)
         if spec.snapshot and not service.store.has(spec.snapshot):
             raise SnapshotMissingError(f"The service has no snapshot {spec.snapshot}.")
     row, is_new = await logic.create(service.db, new, spec)

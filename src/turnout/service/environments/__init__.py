@@ -1,0 +1,1 @@
+"""What the workspace keeps for environments: their names, logins at registries, settings."""

@@ -1,0 +1,116 @@
+"""Environments as a person meets them: lists, files, names, what is built, what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnout.testing.wheels import add_wheel
+
+SAY = "import greeting\nprint(greeting.WORD)\n"
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> str:
+    """A line for a requirements file: where `greeting` 1.0 and 1.5 are."""
+    for version, word in (("1.0", "hello"), ("1.5", "good day")):
+        add_wheel(tmp_path / "wheels", "greeting", version, f"WORD = {word!r}\n")
+    return f"--find-links {tmp_path / 'wheels'}\n"
+
+
+def rows(shell: Any) -> list[dict[str, Any]]:
+    return json.loads(shell.run("environments", "list", "--target", "local", "--json")[0])
+
+
+def test_an_environment_is_prepared_ahead_used_listed_and_pruned(shell: Any, wheels: str) -> None:
+    shell.write("train.py", SAY)
+    shell.write("req.txt", wheels + "greeting==1.0\n")
+    out, _ = shell.run("environments", "build", "-r", "req.txt")
+    assert out.startswith("The environment is ready on local")
+    row = next(r for r in rows(shell) if r["label"] == "1 package")
+    assert (row["kind"], row["ready"], row["in_use"]) == ("pip", True, False)
+    shown, _ = shell.run("environments", "show", "--target", "local", row["key"][:8])
+    assert row["key"] in shown
+    out, _ = shell.run("submit", "-r", "req.txt", "train.py")
+    assert out == "hello\n"
+    lock, _ = shell.run("run", "logs", "--name", "environment_lock")
+    assert json.loads(lock)["requirements"] == ["greeting==1.0"]
+    would, _ = shell.run("environments", "prune", row["key"][:8], "--dry-run")
+    assert "1 would be removed" in would
+    assert row["key"] in [r["key"] for r in rows(shell)]
+    shell.run("environments", "prune", row["key"][:8])
+    assert row["key"] not in [r["key"] for r in rows(shell)]
+    # And it is made again when it is needed.
+    assert shell.run("submit", "-r", "req.txt", "train.py")[0] == "hello\n"
+
+
+def test_a_version_that_cannot_be_had_gives_way_with_a_warning(shell: Any, wheels: str) -> None:
+    shell.write("train.py", SAY)
+    shell.write("req.txt", wheels + "greeting==1.2\n")
+    out, err = shell.run("submit", "-r", "req.txt", "train.py")
+    assert out == "good day\n"
+    assert "warning: 'greeting==1.2' cannot be had" in err
+    view = json.loads(shell.run("run", "show", "latest", "--json")[0])
+    assert "greeting==1.5, the nearest newer" in view["warnings"][0]
+    shell.run("config", "environments.pins", "exact")
+    try:
+        _, err = shell.run("submit", "-r", "req.txt", "train.py", code=1)
+        assert "'greeting==1.2' stands in req.txt, line 2." in err
+        assert "Traceback" not in err
+    finally:
+        shell.run("config", "unset", "environments.pins")
+
+
+def test_a_failure_names_package_constraint_and_line(shell: Any, wheels: str) -> None:
+    shell.write("train.py", SAY)
+    shell.write("env.yml", "dependencies:\n  - pip:\n    - greeting>=3,<4\n    - idna\n")
+    _, err = shell.run("submit", "-f", "env.yml", "train.py", code=1)
+    lines = err.splitlines()
+    assert any("greeting" in line and ">=3,<4" in line for line in lines)
+    assert "'greeting>=3,<4' stands in env.yml, line 3." in lines
+    # One screen.
+    assert len(lines) < 25
+    log, _ = shell.run("run", "logs", "--name", "image_build")
+    assert "greeting" in log
+
+
+def test_a_named_environment_and_its_versions(shell: Any, wheels: str) -> None:
+    shell.write("train.py", SAY)
+    shell.write("one.txt", wheels + "greeting==1.0\n")
+    shell.write("two.txt", wheels + "greeting==1.5\n")
+    assert "hail:1" in shell.run("environments", "register", "hail", "-r", "one.txt")[0]
+    assert "hail:1" in shell.run("environments", "register", "hail", "-r", "one.txt")[0]
+    assert "hail:2" in shell.run("environments", "register", "hail", "-r", "two.txt")[0]
+    assert shell.run("submit", "--environment", "hail", "train.py")[0] == "good day\n"
+    assert shell.run("submit", "--environment", "hail:1", "train.py")[0] == "hello\n"
+    listed, _ = shell.run("environments", "list")
+    assert "hail" in listed
+    assert "scikit-learn" in listed
+    assert "did you mean 'hail'" in shell.fails("submit", "--environment", "hall", "train.py")
+
+
+def test_an_old_script_runs_and_says_what_came_back(shell: Any) -> None:
+    shell.write("train.py", "import time\nprint(time.clock() >= 0)\n")
+    out, _ = shell.run("submit", "train.py")
+    assert "True\n" in out
+    assert "[turnout]" in out
+    out, _ = shell.run("submit", "--no-eras", "train.py", code=1)
+    assert "AttributeError" in out
+
+
+def test_bad_input_is_refused_before_anything_is_sent(shell: Any) -> None:
+    shell.write("train.py", SAY)
+    shell.write("bad.yml", "dependencies:\n  - numpy==\n  - pip:\n    - -e .\n")
+    err = shell.fails("submit", "-f", "bad.yml", "train.py")
+    assert "bad.yml, line" in err
+    err = shell.fails("submit", "--conda-package", "bad spec ===", "train.py")
+    assert "bad spec ===" in err
+    err = shell.fails("submit", "--docker", "no such image!", "train.py")
+    assert "no such image!" in err
+    err = shell.fails("submit", "--memory", "4g", "train.py")
+    assert "--docker" in err
+    err = shell.fails("config", "environments.conda", "sometimes")
+    assert "one of auto, conda, pypi" in err
