@@ -24,6 +24,7 @@ from turnout.payload.recipes import Activation, PrepareError
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.testing import dockerd
 from turnout.testing.building import Building
+from turnout.testing.conda_channel import CondaChannel, Package
 from turnout.testing.docker_registry import Registry
 from turnout.testing.dockerd import DockerEngine
 from turnout.testing.waiting import until
@@ -431,3 +432,36 @@ async def test_build_that_is_killed_takes_its_container_along(
 async def test_build_that_is_stopped_leaves_nothing(slow: Building, engine: DockerEngine) -> None:
     await end_build(slow, engine, signal.SIGTERM)
     assert building_containers(engine, "--all") == []
+
+
+# -- conda lists ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, conda_root: Path) -> str:
+    """A channel whose Python is the one of the image, in a place of its own."""
+    assert conda_root  # Skipped where the solver cannot be had.
+    links = {f"bin/{name}": "/usr/bin/python3.11" for name in ("python", "python3", "python3.11")}
+    settings = {"pyvenv.cfg": "home = /usr/bin\nversion = 3.11.2\n"}
+    module = {"site-packages/toy/__init__.py": "VERSION = '1.2'\n"}
+    made = CondaChannel(tmp_path / "shelf")
+    made.add(Package("python", "3.11.2", "0_cpython", files=settings, links=links))
+    made.add(Package("toy", "1.2", depends=("python >=3.8",), noarch="python", files=module))
+    made.write()
+    return made.address
+
+
+async def test_conda_list_in_a_container(tmp_path: Path, engine: DockerEngine, shelf: str) -> None:
+    """Solved for the image and installed there; the solver comes from the package index."""
+    building = Building(tmp_path / "host", {**os.environ, "DOCKER_HOST": engine.host})
+    container = ContainerSpec(image=IMAGE)
+    spec = EnvironmentSpec(conda=("toy>=1.1",), channels=(shelf,), container=container)
+    made = await building.ensure(registry.recipe(spec, EnvironmentSettings(conda="conda")))
+    code = "import os, sys, toy; print(toy.VERSION, sys.prefix, os.environ['CONDA_PREFIX'])"
+    told = engine.docker(
+        *("run", "--rm", "--network", "none", "--entrypoint", made.launcher[-1]),
+        *("--env", f"CONDA_PREFIX={made.env['CONDA_PREFIX']}"),
+        *(image_of(made), *made.argv_prefix, "-c", code),
+    )
+    place = "/opt/turnout/environment"
+    assert told == f"1.2 {place} {place}"
