@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from turnout.testing.conda_channel import CondaChannel, Package, add_python, serve
+from turnout.testing.sshd import SSHServer, Unavailable
 from turnout.testing.wheels import add_wheel
 
 SAY = "import greeting\nprint(greeting.WORD)\n"
@@ -19,6 +23,13 @@ def wheels(tmp_path: Path) -> str:
     for version, word in (("1.0", "hello"), ("1.5", "good day")):
         add_wheel(tmp_path / "wheels", "greeting", version, f"WORD = {word!r}\n")
     return f"--find-links {tmp_path / 'wheels'}\n"
+
+
+def unavailable(error: Exception) -> None:
+    """Skip with the reason on a person's machine; a failure in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must have this: {error}")
+    pytest.skip(str(error))
 
 
 def rows(shell: Any) -> list[dict[str, Any]]:
@@ -99,6 +110,74 @@ def test_an_old_script_runs_and_says_what_came_back(shell: Any) -> None:
     assert "[turnout]" in out
     out, _ = shell.run("submit", "--no-eras", "train.py", code=1)
     assert "AttributeError" in out
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a conda channel, over HTTP: a real Python, and `toy` 1.0 and 1.1."""
+    made = CondaChannel(tmp_path_factory.mktemp("channel"))
+    add_python(made)
+    for version in ("1.0", "1.1"):
+        code = f"WORD = 'toy {version}'\n"
+        site = {"site-packages/greeting.py": code}
+        made.add(Package("toy", version, noarch="python", depends=("python",), files=site))
+    made.write()
+    with serve(made.folder) as address:
+        yield address
+
+
+CONDA = """\
+name: project_environment
+channels:
+  - lab-forge
+dependencies:
+  - toy=1.0
+  - pip:
+    - azureml-defaults
+"""
+
+
+@pytest.fixture
+def lab(shell: Any, tmp_path: Path) -> Iterator[str]:
+    """An SSH target of this test's own user, who may read the Python that the channel is made
+    of."""
+    try:
+        with SSHServer() as server:
+            shell.run(
+                *("target", "attach", "ssh", "lab", "--address", server.address, "--yes"),
+                *("--port", str(server.port), "--username", server.username),
+                *("--private-key-file", str(server.user_key)),
+                *("--folder", str(tmp_path / "lab")),
+            )
+            yield "lab"
+            shell.run("target", "detach", "lab")
+    except Unavailable as e:
+        unavailable(e)
+
+
+@pytest.mark.parametrize("where", ["local", pytest.param("lab", marks=pytest.mark.ssh)])
+def test_a_conda_file_here_and_over_ssh(
+    shell: Any, channel: str, where: str, request: pytest.FixtureRequest
+) -> None:
+    """No conda program anywhere: the list is solved and installed on the target."""
+    if where == "lab":
+        request.getfixturevalue("lab")
+    shell.run("config", "environments.channel.lab-forge", "=", channel)
+    shell.write(
+        "train.py", SAY + "import os, sys\nprint(sys.prefix == os.environ['CONDA_PREFIX'])\n"
+    )
+    shell.write("env.yml", CONDA)
+    out, err = shell.run("submit", "--target", where, "--conda", "env.yml", "train.py")
+    assert out == "toy 1.0\nTrue\n"
+    assert "warning" not in err
+    lock = json.loads(shell.run("run", "logs", "--name", "environment_lock")[0])
+    assert lock["kind"] == "conda"
+    (toy,) = [p for p in lock["packages"] if p["name"] == "toy"]
+    assert (toy["version"], len(toy["sha256"])) == ("1.0", 64)
+    shell.write("env.yml", CONDA.replace("toy=1.0", "toy>=3"))
+    _, err = shell.run("submit", "--target", where, "--conda", "env.yml", "train.py", code=1)
+    assert "'toy>=3' stands in env.yml, line 5." in err
+    assert "1.1" in err  # what there is
 
 
 def test_bad_input_is_refused_before_anything_is_sent(shell: Any) -> None:

@@ -19,10 +19,12 @@ import os
 import platform
 import re
 import shutil
+import ssl
 import stat
 import sys
 import tarfile
 import threading
+from base64 import b64encode
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -241,20 +243,39 @@ def add_site(channel: CondaChannel, folder: Path, depends: Sequence[str] = ()) -
     return version
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: a test's output is its own."""
+class Handler(SimpleHTTPRequestHandler):
+    """Files, for whoever has the login. A test's output is its own: nothing is logged."""
+
+    def __init__(self, *args: Any, login: str = "", **more: Any) -> None:
+        self.expected = f"Basic {b64encode(login.encode()).decode()}" if login else ""
+        super().__init__(*args, **more)
+
+    def send_head(self) -> Any:
+        if self.expected and self.headers.get("Authorization") != self.expected:
+            self.send_error(401)
+            return None
+        return super().send_head()
+
+    def log_message(self, format: str, *args: object) -> None: ...
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Generator[str]:
-    """The folder's address over HTTP on loopback, for as long as the block lasts."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
+def serve(folder: Path, login: str = "", certificate: Path | None = None) -> Generator[str]:
+    """The folder's address over HTTP on loopback, for as long as the block lasts.
+
+    `login` is "user:password"; with a `certificate` (a PEM file with its key) it is HTTPS.
+    """
+    handler = partial(Handler, directory=str(folder), login=login)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -104,6 +105,56 @@ def test_a_channel_over_http(fresh_steps: Callable[[], Steps], channel: CondaCha
     assert run(prefix, recipe, "-c", "import toy; print(toy.VERSION)") == "1.1"
     assert any(s.startswith("Downloading 1 of 2 packages") for s in steps.status), steps.status
     assert steps.status[-1].startswith(("Linking 2 of 2", "Compiling"))
+
+
+def test_a_channel_with_a_login_that_the_target_keeps(
+    steps: Steps, channel: CondaChannel, tmp_path: Path
+) -> None:
+    with serve(channel.folder, login="ann:sesame") as address:
+        text = why(steps, "toy", channels=[address], conda="conda")
+        assert "it answers 401" in text
+        netrc = tmp_path / "person" / ".netrc"
+        netrc.parent.mkdir()
+        netrc.write_text("machine 127.0.0.1 login ann password sesame\n")
+        netrc.chmod(0o600)
+        recipe = steps.recipe("toy", channels=[address])
+        files = steps.lock(recipe)
+    assert "sesame" not in (files / "lock").read_text() + steps.log
+
+
+def test_a_channel_with_a_certificate_that_the_target_trusts(
+    steps: Steps, channel: CondaChannel, tmp_path: Path
+) -> None:
+    authority, server = certificates(tmp_path)
+    with serve(channel.folder, certificate=server) as address:
+        text = why(steps, "toy", channels=[address], conda="conda")
+        assert "CERTIFICATE_VERIFY_FAILED" in text
+        # As pip is told.
+        steps.environ = {**steps.environ, "PIP_CERT": str(authority)}
+        steps.lock(steps.recipe("toy", channels=[address], conda="conda"))
+
+
+def certificates(folder: Path) -> tuple[Path, Path]:
+    """(an authority, a certificate of 127.0.0.1 from it with its key), as PEM files."""
+    authority, server = folder / "authority.pem", folder / "server.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    own = ["-keyout", f"{authority}.key", "-out", str(authority)]
+    openssl("req", "-x509", *curve, "-subj", "/CN=authority", "-days", "2", *own)
+    ask = ["-keyout", str(server), "-out", f"{server}.csr"]
+    openssl("req", *curve, "-subj", "/CN=lab", *ask)
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:false\n")
+    by = ["-CA", str(authority), "-CAkey", f"{authority}.key", "-CAcreateserial"]
+    names = ["-extfile", str(folder / "names"), "-out", f"{server}.crt"]
+    openssl("x509", "-req", "-in", f"{server}.csr", "-days", "2", *by, *names)
+    server.write_text(server.read_text() + Path(f"{server}.crt").read_text())
+    return authority, server
+
+
+def openssl(*words: str) -> None:
+    if shutil.which("openssl") is None and os.environ.get("CI") != "true":
+        pytest.skip("openssl is not installed (Debian: openssl)")
+    done = subprocess.run(["openssl", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_packages_set_at_activation_is_there(steps: Steps, channel: CondaChannel) -> None:
