@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from turnout.environments.base import EnvironmentKind, EnvironmentSettings, Recipe
 from turnout.environments.conda import CondaEnvironment
+from turnout.environments.docker import ContainerEnvironment
 from turnout.environments.user_managed import UserManaged
 from turnout.environments.uv import UvEnvironment
 from turnout.spec.environments import EnvironmentSpec
@@ -11,11 +12,14 @@ from turnout.spec.environments import EnvironmentSpec
 KINDS: dict[str, EnvironmentKind] = {
     "user_managed": UserManaged(),
     "conda": CondaEnvironment(),
+    "container": ContainerEnvironment(),
     "uv": UvEnvironment(),
 }
 
 
 def kind_of(spec: EnvironmentSpec) -> EnvironmentKind:
+    if spec.container is not None:
+        return KINDS["container"]
     if spec.user_managed:
         return KINDS["user_managed"]
     return KINDS["conda" if spec.conda else "uv"]

@@ -43,6 +43,8 @@ FILES = "files"
 WORK = "work"
 OUTPUTS = "outputs"
 EXIT = "exit.json"
+#: How a container ended, in words, by what ran it: {"message": str}. Stands in `exit.json` then.
+SAID = "container/said.json"
 #: Datagram socket of the supervisor: a byte sent here says that something in the folder grew.
 POKE_SOCKET = "poke.sock"
 #: What was laid out in `work/`, so that it can be recycled.

@@ -222,7 +222,9 @@ class Supervisor:
         end: dict[str, Any] = {"reason": "exited", "code": code}
         if code < 0:
             end = {"reason": "signaled", "signal": -code}
-        notes = list(self.follower.notes)
+        said = rundir.read_json(self.path(rundir.SAID))
+        notes = [str(said["message"])] if isinstance(said, dict) and "message" in said else []
+        notes += self.follower.notes
         if self.follower.reason:
             end["reason"] = self.follower.reason
         if self.follower.reason == "timeout":

@@ -35,15 +35,19 @@ class Package:
 
     def __init__(self, cache: str, site: str, info: str) -> None:
         digest = hashlib.sha256()
-        self.sources: list[str] = []
+        hashes: dict[str, str] = {}
         with open(os.path.join(site, info, "RECORD"), encoding="utf-8", newline="") as file:
             for row in csv.reader(file):
                 if row and row[0].endswith(".py") and not row[0].startswith(("/", "..")):
-                    self.sources.append(row[0])
-        for name in sorted(self.sources):
+                    hashes[row[0]] = row[1]
+        self.sources = list(hashes)
+        for name in sorted(hashes):
             stat = os.stat(os.path.join(site, name))
-            # As bytecode names its source: another time or size would be compiled again.
-            digest.update(("%s %d %d\n" % (name, stat.st_mtime, stat.st_size)).encode())
+            # As bytecode names its source: another time or size would be compiled again. With
+            # this variable it is compared by content instead.
+            fixed = hashes[name] if os.environ.get("SOURCE_DATE_EPOCH") else ""
+            when = fixed or int(stat.st_mtime)
+            digest.update(("%s %s %d\n" % (name, when, stat.st_size)).encode())
         name = "%s-%s" % (info[: -len(".dist-info")], digest.hexdigest()[:16])
         self.folder = os.path.join(cache, name)
 

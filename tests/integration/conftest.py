@@ -1,0 +1,39 @@
+"""Servers that several folders of tests share, made when the first test asks for one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from turnout.testing import dockerd
+from turnout.testing.dockerd import DockerEngine
+
+
+def give_up(why: Exception) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(why))
+    pytest.skip(str(why))
+
+
+@pytest.fixture(scope="session")
+def base_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Debian with Python, for images."""
+    try:
+        return dockerd.make_base(tmp_path_factory.mktemp("base") / "base.tar")
+    except dockerd.Unavailable as e:
+        give_up(e)
+
+
+@pytest.fixture(scope="session")
+def docker(base_archive: Path) -> Iterator[DockerEngine]:
+    """An engine with the image "base:1"; containers outlive it."""
+    try:
+        with DockerEngine("--live-restore") as engine:
+            engine.import_image(base_archive, "base:1")
+            yield engine
+    except dockerd.Unavailable as e:
+        give_up(e)
