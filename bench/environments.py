@@ -89,3 +89,24 @@ def new(root: Path, runs: int, *, quick: bool) -> list[Row]:
         pip = by_hand(root / "pip", with_pip, 1)
         rows.append(Row(NEW, "venv and pip by hand", pip, note="n=1"))
     return rows
+
+
+def conda(root: Path, runs: int) -> list[Row]:
+    """A small conda list from a channel in a folder: solved and installed, then known."""
+    from turnout.testing.conda_channel import CondaChannel, Package, add_python
+
+    channel = CondaChannel(root / "channel")
+    add_python(channel)
+    code = {"site-packages/toy.py": "X = 1\n"}
+    for version in ("1.0", "1.1"):
+        made = Package("toy", version, noarch="python", depends=("python",), files=code)
+        channel.add(made)
+    channel.write()
+    group = "Conda list: Python and a package from a channel in a folder, caches warm"
+    wanted = {"conda": ["toy>=1"], "channels": [channel.address]}
+    prepare(wanted)
+    known = repeat(lambda: (None, take(lambda: prepare(wanted))), runs)
+    return [
+        Row(group, "turnout, new: solve and install", made_anew(wanted, runs)),
+        Row(group, "turnout, known", known, note="the whole run that only prepares"),
+    ]
