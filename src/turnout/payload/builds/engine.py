@@ -181,8 +181,11 @@ def find() -> Engine:
             try:
                 return ask_facts(program)
             except BuildError as e:
-                # A client may be there without an engine, beside another that works.
+                # A client may be there without an engine, beside another that works. Whoever
+                # says where the engine is means that one.
                 faults.append(e)
+                if name == "docker" and os.environ.get("DOCKER_HOST"):
+                    break
     raise faults[0] if faults else BuildError(NOWHERE)
 
 
