@@ -1,9 +1,8 @@
-"""Containers as a person meets them, on this machine and on one that SSH reaches; a real engine."""
+"""Containers as a person meets them, here and on a machine that SSH reaches; a real engine."""
 
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from turnout.testing import dockerd
 from turnout.testing.conda_channel import serve
 from turnout.testing.dockerd import DockerEngine
+from turnout.testing.missing import missing
 from turnout.testing.sshd import SSHServer, Unavailable
 from turnout.testing.wheels import add_wheel
 
@@ -31,13 +31,6 @@ open('outputs/model.txt', 'w').write('weights')
 """
 
 
-def unavailable(error: Exception) -> None:
-    """Skip with the reason on a person's machine; a failure in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have this: {error}")
-    pytest.skip(str(error))
-
-
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
     """An engine with the image "base:1"."""
@@ -47,7 +40,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
             made.import_image(archive, "base:1")
             yield made
     except dockerd.Unavailable as e:
-        unavailable(e)
+        missing(e)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +79,7 @@ def where(
             yield "lab"
             boxed.run("target", "detach", "lab")
     except Unavailable as e:
-        unavailable(e)
+        missing(e)
 
 
 def test_a_script_in_an_image_as_it_is(boxed: Shell, where: str) -> None:
