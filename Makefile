@@ -13,6 +13,7 @@ demo: .venv/.ready  ## one real training, on this machine and over SSH
 
 test: .venv/.ready  ## all tests; ARGS="-k name" is passed on to pytest
 	@scripts/openssh
+	@test -z "$$CI" || scripts/docker  # elsewhere tests of containers say what they lack
 	@scripts/test $(ARGS)
 
 check: .venv/.ready  ## format, lint, types, import rules

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from turnout.testing.missing import missing
 from turnout.testing.sshd import SSHServer, TemporaryUser, Unavailable
 
 
@@ -81,13 +82,6 @@ def shell(home: Path, tmp_path: Path) -> Shell:
     return made
 
 
-def unavailable(error: Unavailable) -> None:
-    """Skip with the reason on a person's machine; a failure in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have this: {error}")
-    pytest.skip(str(error))
-
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[SSHServer]:
     try:
@@ -98,4 +92,4 @@ def server() -> Iterator[SSHServer]:
             with SSHServer() as made:
                 yield made
     except Unavailable as e:
-        unavailable(e)
+        missing(e)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from turnout.testing.conda_channel import CondaChannel, Package, add_python, serve
+from turnout.testing.missing import missing
 from turnout.testing.sshd import SSHServer, Unavailable
 from turnout.testing.wheels import add_wheel
 
@@ -23,13 +23,6 @@ def wheels(tmp_path: Path) -> str:
     for version, word in (("1.0", "hello"), ("1.5", "good day")):
         add_wheel(tmp_path / "wheels", "greeting", version, f"WORD = {word!r}\n")
     return f"--find-links {tmp_path / 'wheels'}\n"
-
-
-def unavailable(error: Exception) -> None:
-    """Skip with the reason on a person's machine; a failure in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have this: {error}")
-    pytest.skip(str(error))
 
 
 def rows(shell: Any) -> list[dict[str, Any]]:
@@ -152,7 +145,7 @@ def lab(shell: Any, tmp_path: Path) -> Iterator[str]:
             yield "lab"
             shell.run("target", "detach", "lab")
     except Unavailable as e:
-        unavailable(e)
+        missing(e)
 
 
 @pytest.mark.parametrize("where", ["local", pytest.param("lab", marks=pytest.mark.ssh)])

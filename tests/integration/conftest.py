@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from turnout.testing import dockerd
 from turnout.testing.dockerd import DockerEngine
-
-
-def give_up(why: Exception) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(str(why))
-    pytest.skip(str(why))
+from turnout.testing.missing import missing
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +18,7 @@ def base_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         return dockerd.make_base(tmp_path_factory.mktemp("base") / "base.tar")
     except dockerd.Unavailable as e:
-        give_up(e)
+        missing(e)
 
 
 @pytest.fixture(scope="session")
@@ -36,4 +29,4 @@ def docker(base_archive: Path) -> Iterator[DockerEngine]:
             engine.import_image(base_archive, "base:1")
             yield engine
     except dockerd.Unavailable as e:
-        give_up(e)
+        missing(e)

@@ -9,16 +9,10 @@ from pathlib import Path
 import pytest
 
 from turnout.hosts.ssh import SSHHost, SSHSettings
+from turnout.testing.missing import missing
 from turnout.testing.sshd import SSHAgent, SSHServer, TemporaryUser, Unavailable
 
 MakeHost = Callable[[SSHSettings], SSHHost]
-
-
-def unavailable(error: Unavailable) -> None:
-    """Skip with the reason on a person's machine; a failure in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have this: {error}")
-    pytest.skip(str(error))
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +32,7 @@ def user() -> Iterator[TemporaryUser]:
         with TemporaryUser() as made:
             yield made
     except Unavailable as e:
-        unavailable(e)
+        missing(e)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +51,7 @@ def server(username: str | None) -> Iterator[SSHServer]:
         with SSHServer(username) as made:
             yield made
     except Unavailable as e:
-        unavailable(e)
+        missing(e)
 
 
 @pytest.fixture
@@ -66,7 +60,7 @@ def second_server(username: str | None) -> Iterator[SSHServer]:
         with SSHServer(username) as made:
             yield made
     except Unavailable as e:
-        unavailable(e)
+        missing(e)
 
 
 @pytest.fixture
@@ -75,7 +69,7 @@ def ssh_agent() -> Iterator[SSHAgent]:
         with SSHAgent() as made:
             yield made
     except Unavailable as e:
-        unavailable(e)
+        missing(e)
 
 
 @pytest.fixture
