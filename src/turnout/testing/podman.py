@@ -47,8 +47,8 @@ class Podman:
             **os.environ,
             "CONTAINERS_CONF": str(self.folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
-            # Nothing answers there: a docker client on the machine has no engine.
-            "DOCKER_HOST": f"unix://{self.folder}/no.sock",
+            # The machine may have a Docker engine too.
+            "TURNOUT_CONTAINER_ENGINE": "podman",
         }
 
     def podman(self, *words: str) -> str:

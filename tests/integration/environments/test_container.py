@@ -259,7 +259,7 @@ async def test_engine_elsewhere_is_refused(building: Building) -> None:
 async def test_no_client_on_the_machine(building: Building, monkeypatch: Any) -> None:
     from turnout.payload.builds import engine, telling
 
-    monkeypatch.setattr(engine, "CLIENTS", ("no-such-client",))
+    monkeypatch.setenv("TURNOUT_CONTAINER_ENGINE", "no-such-client")
     with pytest.raises(telling.BuildError, match="neither docker nor podman"):
         engine.find()
 

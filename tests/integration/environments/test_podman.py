@@ -16,6 +16,7 @@ from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.testing import dockerd
 from turnout.testing.building import Building
 from turnout.testing.podman import Podman
+from turnout.testing.waiting import until
 from turnout.testing.wheels import add_wheel
 
 
@@ -67,4 +68,9 @@ async def test_image_is_made_and_run(podman: Podman, tmp_path: Path) -> None:
     code, _, message = run(podman, made, tmp_path / "r.4", eater)
     assert code == -9
     assert "ran out of its memory (limit 64m)" in message
-    assert podman.podman("ps", "--all", "--quiet") == ""
+
+    async def is_clean() -> bool:
+        return podman.podman("ps", "--all", "--quiet") == ""
+
+    # Podman removes what has ended a moment later.
+    await until(is_clean, "the containers are removed")

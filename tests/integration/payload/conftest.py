@@ -17,6 +17,7 @@ from turnout.payload import rundir
 sys.path.insert(0, str(Path(__file__).parent))
 
 from agent_driver import Driver, unpack_payload
+from container_driver import IMAGE, Boxed, Engine
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +59,16 @@ def make_agent(root: Path, payload: Path) -> Iterator[Callable[..., Driver]]:
 @pytest.fixture
 def agent(make_agent: Callable[..., Driver]) -> Driver:
     return make_agent()
+
+
+@pytest.fixture
+def boxed(agent: Driver, payload: Path, docker: Engine, tmp_path: Path) -> Boxed:
+    return Boxed(agent, payload, docker, tmp_path)
+
+
+@pytest.fixture
+def mortal(base_archive: Path) -> Iterator[Engine]:
+    """An engine that takes its containers along."""
+    with Engine() as found:
+        found.import_image(base_archive, IMAGE)
+        yield found

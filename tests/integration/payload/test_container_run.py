@@ -7,114 +7,21 @@ import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from agent_driver import Driver
+from container_driver import DEAF, IMAGE, POLITE, Boxed, Engine, until
 
 from turnout.environments import registry
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.testing.building import Building
-from turnout.testing.dockerd import DockerEngine
 from turnout.testing.wheels import add_wheel
 
-# Test modules are imported by path: what they share is found beside them.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from agent_driver import PATIENCE_S, Driver
-
-IMAGE = "base:1"
 #: A user that no machine has.
 UID = 61234
-Engine = DockerEngine
-
-
-@pytest.fixture
-def mortal(base_archive: Path) -> Iterator[Engine]:
-    """An engine that takes its containers along."""
-    with DockerEngine() as found:
-        found.import_image(base_archive, IMAGE)
-        yield found
-
-
-class Boxed:
-    """Launches runs in containers."""
-
-    def __init__(self, agent: Driver, payload: Path, engine: Engine, folder: Path) -> None:
-        self.agent = agent
-        self.payload = payload
-        self.engine = engine
-        self.about = folder / "container.json"
-        self.digest = ""
-
-    def launch(self, handle: str, script: str, *args: str, **more: Any) -> None:
-        self.write_about(more.pop("facts", {}), more.pop("image", IMAGE))
-        limits = json.dumps({"network": "host", **more.pop("about", {})})
-        variables = {"DOCKER_HOST": self.engine.host, **more.pop("variables", {})}
-        main = self.payload / "turnout" / "payload" / "builds" / "__main__.py"
-        launcher = ["{python}", "-S", "-E", str(main), "container", "run", str(self.about)]
-        launcher += [limits, "--"]
-        activation = {
-            "launcher": launcher,
-            "argv_prefix": [more.pop("python", "python3")],
-            "env": variables,
-        }
-        recipe = {"key": None, "activation": activation}
-        self.digest = self.agent.send_tree({"train.py": script.encode()})
-        self.agent.launch(
-            handle,
-            ["train.py", *args],
-            **{"snapshot": self.digest, "recipe": recipe, **more},
-        )
-
-    def write_about(self, facts: dict[str, Any], image: str) -> None:
-        known = {"kind": "docker", "rootless": False, "remapped": False, "bridge": False}
-        known = {**known, "gpus": False, "live_restore": "--live-restore" in self.engine.options}
-        self.about.write_text(json.dumps({"image": image, "engine": {**known, **facts}}))
-
-    def run(self, handle: str, script: str, *args: str, **more: Any) -> dict[str, Any]:
-        self.launch(handle, script, *args, **more)
-        return self.agent.wait(handle)["exit"]
-
-    def name(self, handle: str) -> str:
-        return f"turnout-{handle}"
-
-    def is_gone(self, handle: str) -> bool:
-        """Whether it runs no more; what is left of it is removed by the next build."""
-        return self.name(handle) not in self.engine.containers()
-
-    def is_removed(self, handle: str) -> bool:
-        return self.name(handle) not in self.engine.containers("--all")
-
-    def driver_log(self, handle: str) -> bytes:
-        path = self.agent.root / "runs" / handle / "driver.log"
-        return path.read_bytes() if path.exists() else b""
-
-    def script_pid(self, handle: str) -> int:
-        """The runner's."""
-        status = json.loads((self.agent.root / "runs" / handle / "status.json").read_text())
-        return int(status["script_pid"])
-
-    def supervisor_pid(self, handle: str) -> int:
-        status = json.loads((self.agent.root / "runs" / handle / "status.json").read_text())
-        return int(status["pid"])
-
-
-def until(claim: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not claim():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_S:g} s: {what}"
-        time.sleep(0.02)
-
-
-@pytest.fixture
-def boxed(agent: Driver, payload: Path, docker: Engine, tmp_path: Path) -> Boxed:
-    return Boxed(agent, payload, docker, tmp_path)
-
 
 # -- output and ends -----------------------------------------------------------------------------
 
@@ -182,19 +89,6 @@ def test_interrupt_reaches_a_script_as_anywhere(boxed: Boxed) -> None:
 
 # -- stopping ------------------------------------------------------------------------------------
 
-POLITE = (
-    "import signal, sys\n"
-    "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(3)))\n"
-    "print('ready', flush=True)\n"
-    "while True: signal.pause()\n"
-)
-DEAF = (
-    "import os, signal, sys\n"
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "print('ready', flush=True)\n"
-    "while True: signal.pause()\n"
-)
-
 
 def test_polite_cancel(boxed: Boxed) -> None:
     boxed.launch("r.1", POLITE)
@@ -255,138 +149,6 @@ def test_what_the_script_leaves_running_is_asked_to_end(boxed: Boxed) -> None:
 def test_what_the_script_leaves_running_is_killed_in_the_end(boxed: Boxed) -> None:
     assert boxed.run("r.1", LEAVER.format("None"), grace_s=0.3)["code"] == 0
     assert boxed.driver_log("r.1") == b"left\n"
-    until(lambda: boxed.is_removed("r.1"), "the container is removed")
-
-
-# -- faults --------------------------------------------------------------------------------------
-
-
-def test_runner_killed_ends_the_container(boxed: Boxed) -> None:
-    boxed.launch("r.1", DEAF)
-    boxed.agent.wait_log("r.1", b"ready")
-    os.kill(boxed.script_pid("r.1"), signal.SIGKILL)
-    end = boxed.agent.wait("r.1")["exit"]
-    assert (end["reason"], end["signal"]) == ("signaled", 9)
-    until(lambda: boxed.is_gone("r.1"), "the container ends")
-
-
-def test_supervisor_killed_ends_the_container(boxed: Boxed) -> None:
-    boxed.launch("r.1", DEAF)
-    boxed.agent.wait_log("r.1", b"ready")
-    os.kill(boxed.supervisor_pid("r.1"), signal.SIGKILL)
-    assert boxed.agent.wait("r.1")["state"] == "lost"
-    until(lambda: boxed.is_gone("r.1"), "the container ends")
-
-
-def test_engine_dies_and_returns(boxed: Boxed) -> None:
-    """With live-restore nothing is lost."""
-    script = (
-        "import os, sys, time\n"
-        "for i in range(200):\n"
-        "    print('line', i, flush=True)\n"
-        "    while i == 100 and not os.path.exists('go'): time.sleep(0.01)\n"
-        "sys.exit(4)\n"
-    )
-    boxed.launch("r.1", script)
-    boxed.agent.wait_log("r.1", b"line 100\n")
-    boxed.engine.kill()
-    boxed.engine.start()
-    (boxed.agent.root / "runs" / "r.1" / "work" / "go").touch()
-    end = boxed.agent.wait("r.1")["exit"]
-    assert (end["reason"], end["code"], end["message"]) == ("exited", 4, "")
-    assert boxed.driver_log("r.1").split(b"\n")[:-1] == [b"line %d" % i for i in range(200)]
-    until(lambda: boxed.is_removed("r.1"), "the container is removed")
-
-
-def test_engine_is_away_when_the_script_ends(boxed: Boxed) -> None:
-    boxed.launch("r.1", POLITE)
-    boxed.agent.wait_log("r.1", b"ready")
-    boxed.engine.kill()
-    try:
-        boxed.agent.call("stop", handle="r.1", grace_s=20.0)
-        end = boxed.agent.wait("r.1")["exit"]
-        assert (end["reason"], end["code"]) == ("stopped", 3)
-    finally:
-        boxed.engine.start()
-
-
-def test_engine_hangs(boxed: Boxed) -> None:
-    boxed.launch("r.1", POLITE)
-    boxed.agent.wait_log("r.1", b"ready")
-    boxed.engine.pause()
-    try:
-        boxed.agent.call("stop", handle="r.1", grace_s=20.0)
-        end = boxed.agent.wait("r.1")["exit"]
-        assert (end["reason"], end["code"]) == ("stopped", 3)
-    finally:
-        boxed.engine.resume()
-
-
-def test_engine_without_live_restore_is_named(
-    agent: Driver, payload: Path, mortal: Engine, tmp_path: Path
-) -> None:
-    boxed = Boxed(agent, payload, mortal, tmp_path)
-    boxed.launch("r.1", POLITE)
-    agent.wait_log("r.1", b"ready")
-    mortal.kill()
-    mortal.start()
-    end = agent.wait("r.1")["exit"]
-    assert end["reason"] == "signaled"
-    assert "engine was restarted" in end["message"]
-    assert "--live-restore" in end["message"]
-    assert end["message"].encode() in boxed.driver_log("r.1")
-    # And one that is stopped and stays away.
-    boxed.launch("r.2", DEAF)
-    agent.wait_log("r.2", b"ready")
-    mortal.stop()
-    assert "engine was stopped" in agent.wait("r.2")["exit"]["message"]
-
-
-def test_container_killed_by_somebody(boxed: Boxed) -> None:
-    boxed.launch("r.1", DEAF)
-    boxed.agent.wait_log("r.1", b"ready")
-    boxed.engine.docker("kill", boxed.name("r.1"))
-    end = boxed.agent.wait("r.1")["exit"]
-    assert (end["reason"], end["signal"]) == ("signaled", 9)
-    assert "somebody killed it" in end["message"]
-
-
-def test_leftover_of_the_same_name_is_removed(boxed: Boxed) -> None:
-    boxed.engine.docker("create", "--name", boxed.name("r.1"), IMAGE, "true")
-    assert boxed.run("r.1", "print('ran')")["code"] == 0
-    assert boxed.driver_log("r.1") == b"ran\n"
-
-
-def test_engine_is_not_there(boxed: Boxed) -> None:
-    end = boxed.run("r.1", "print('ran')", variables={"DOCKER_HOST": "unix:///nowhere.sock"})
-    assert (end["reason"], end["code"]) == ("exited", 125)
-    assert "does not answer (unix:///nowhere.sock). Is it running?" in end["message"]
-
-
-def test_program_is_not_in_the_image(boxed: Boxed) -> None:
-    end = boxed.run("r.1", "print('ran')", python="/opt/no/python")
-    assert (end["reason"], end["code"]) == ("exited", 127)
-    assert end["message"] == "The image has no program '/opt/no/python'."
-
-
-def test_image_is_not_there(boxed: Boxed) -> None:
-    end = boxed.run("r.1", "print('ran')", image="turnout/env:none")
-    assert end["code"] == 125
-    assert "The image is not there any more" in end["message"]
-
-
-def test_image_without_a_shell(boxed: Boxed, tmp_path: Path) -> None:
-    import io
-    import tarfile
-
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo("hello"))
-    (tmp_path / "empty.tar").write_bytes(data.getvalue())
-    boxed.engine.import_image(tmp_path / "empty.tar", "empty:1")
-    end = boxed.run("r.1", "print('ran')", image="empty:1")
-    assert end["code"] == 125
-    assert "has no shell" in end["message"], end
     until(lambda: boxed.is_removed("r.1"), "the container is removed")
 
 

@@ -60,6 +60,16 @@ def test_engine_in_a_virtual_machine() -> None:
         engine.refuse_another_machine("unix:///x.sock", "1.2-linuxkit")
 
 
+def test_which_engine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "TURNOUT_CONTAINER_ENGINE"):
+        monkeypatch.delenv(name, raising=False)
+    assert engine.wanted_clients() == ("docker", "podman")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///x.sock")
+    assert engine.wanted_clients() == ("docker",)
+    monkeypatch.setenv("TURNOUT_CONTAINER_ENGINE", "podman")
+    assert engine.wanted_clients() == ("podman",)
+
+
 def test_facts_are_what_an_engine_is_made_of() -> None:
     assert docker(rootless=True).facts() == {**FACTS, "rootless": True}
 

@@ -162,6 +162,10 @@ class Box:
             ours.append("--rm")
         if self.build:
             ours += bind(self.folder, self.build)
+        else:
+            # The first process hears of no signal while its command runs: an engine that is
+            # stopped need not wait for it.
+            ours += ["--stop-signal", "SIGKILL"]
         place = self.build or os.path.realpath(self.folder)
         first = [*([] if self.entrypoint else ["/bin/sh"]), "-c", FIRST, "turnout", place, *argv]
         return self.engine.argv(*ours, *options, image, *first)

@@ -11,7 +11,7 @@ import re
 import subprocess
 
 from turnout.payload import processes
-from turnout.payload.builds.telling import BuildError
+from turnout.payload.builds.telling import BuildError, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 #: Longest wait for a question that an engine answers at once when it is well.
 ASK_S = 60.0
 CLIENTS = ("docker", "podman")
+#: A person's choice among CLIENTS.
+CHOICE = "TURNOUT_CONTAINER_ENGINE"
+#: Variables by which a person chose a Docker engine.
+DOCKER_CHOICES = ("DOCKER_HOST", "DOCKER_CONTEXT")
 
 NOWHERE = (
     "There is no container engine on this machine: neither docker nor podman is on the PATH. "
@@ -175,18 +179,27 @@ def explain(said: str, what: str) -> str:
 def find() -> Engine:
     """The engine of this machine, asked for what matters; BuildError when none can be used."""
     faults: list[BuildError] = []
-    for name in CLIENTS:
+    for name in wanted_clients():
         program = find_client((name,), missing="")
         if program:
             try:
-                return ask_facts(program)
+                found = ask_facts(program)
             except BuildError as e:
-                # A client may be there without an engine, beside another that works. Whoever
-                # says where the engine is means that one.
+                # A client may be there without an engine, beside another that works.
                 faults.append(e)
-                if name == "docker" and os.environ.get("DOCKER_HOST"):
-                    break
+                continue
+            if faults:
+                say("%s is used: %s" % (name, faults[0]))
+            return found
     raise faults[0] if faults else BuildError(NOWHERE)
+
+
+def wanted_clients() -> tuple[str, ...]:
+    """Who is asked, the first that works is used."""
+    chosen = os.environ.get(CHOICE)
+    if chosen:
+        return (chosen,)
+    return CLIENTS[:1] if any(os.environ.get(n) for n in DOCKER_CHOICES) else CLIENTS
 
 
 def ask_facts(program: str) -> Engine:
