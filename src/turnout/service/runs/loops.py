@@ -70,6 +70,7 @@ class RunLoops:
         self.collector = Collector(db, hub, folders, self.again)
         self.followers: dict[str, Follower] = {}
         self.launching: dict[str, asyncio.Task[None]] = {}
+        self.asked_again: set[str] = set()
         self.slots: dict[str, asyncio.Semaphore] = {}
         self.work: dict[str, Work] = {}
         self.stopped: set[str] = set()
@@ -93,10 +94,19 @@ class RunLoops:
         return bool(self.launching or any(f.runs for f in self.followers.values()))
 
     def submitted(self, run: str, target: str) -> None:
-        if run not in self.launching:
-            task = self.spawn(self.launch(run, target))
-            self.launching[run] = task
-            task.add_done_callback(lambda _: self.launching.pop(run, None))
+        """Launch the run, or look again once the look that is under way has ended."""
+        if run in self.launching:
+            self.asked_again.add(run)
+            return
+        task = self.spawn(self.launch(run, target))
+        self.launching[run] = task
+        task.add_done_callback(lambda _: self.launched(run, target))
+
+    def launched(self, run: str, target: str) -> None:
+        self.launching.pop(run, None)
+        if run in self.asked_again:
+            self.asked_again.discard(run)
+            self.submitted(run, target)
 
     async def canceled(self, row: RunRow) -> None:
         """The wish to cancel is in the row; carry it out."""

@@ -60,7 +60,8 @@ class TargetPool:
                     f"There is no target '{name}'{nearest(name, known)}. Known targets: "
                     f"{', '.join(sorted(known))}. Attach one with `turnout target attach`."
                 )
-            return row.kind, {**row.config, **self.vault.open(row.secrets)}
+            secret = self.vault.open(row.secrets) if row.secrets else {}
+            return row.kind, {**row.config, **secret}
 
     async def drop(self, name: str) -> None:
         found = self.live.pop(name, None)
