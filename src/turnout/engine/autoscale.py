@@ -1,4 +1,4 @@
-"""How many nodes a cluster should gain or lose. Pure: no I/O, no clock, same answer for same input.
+"""How many nodes a cluster should gain or lose. Pure: no I/O, no clock of its own.
 
 A run that needs several nodes at once only counts when the cluster can bring all of them
 together. So two clusters on one machine never sit on half of what each needs.
@@ -23,6 +23,9 @@ class Plan:
     grow: int
     shrink: tuple[str, ...]
     reason: str
+    #: Nodes that would be added too if only the machine had room: what other clusters on it may
+    #: be asked to give up (idle nodes, low-priority ones).
+    short: int = 0
 
 
 def plan(
@@ -42,7 +45,10 @@ def plan(
     needed = sum(run.node_count for run in counted)
 
     wanted = max(needed - len(idle) - starting, low - usable, 0)
-    grow = max(0, min(wanted, policy.max_nodes - len(nodes), room))
+    allowed = policy.max_nodes - len(nodes)
+    grow = max(0, min(wanted, allowed, room))
+    possible = sum(run.node_count for run in waiting if run.node_count <= policy.max_nodes)
+    short = min(max(possible - len(idle) - starting, low - usable), allowed) - grow
 
     # Above the maximum (it was lowered): idle nodes go at once, needed or not.
     excess = min(max(usable - policy.max_nodes, 0), len(idle))
@@ -60,14 +66,14 @@ def plan(
     if wanted:
         reasons.append(_growth(len(counted), needed, usable, low))
         if grow < wanted:
-            reasons.append(_bound(grow, policy.max_nodes - len(nodes), policy.max_nodes, room))
+            reasons.append(_bound(grow, allowed, policy.max_nodes, room))
     if excess:
         reasons.append(f"more than max_nodes {policy.max_nodes}")
     elif leave:
         reasons.append(f"{_count(leave, 'node')} idle for {policy.idle_s:g} s or more")
     if broken:
         reasons.append(f"{_count(len(broken), 'node')} cannot be used")
-    return Plan(grow, shrink, "; ".join(reasons))
+    return Plan(grow, shrink, "; ".join(reasons), max(short, 0))
 
 
 def _growth(runs: int, needed: int, usable: int, low: int) -> str:

@@ -1,4 +1,4 @@
-"""The words of a managed cluster: how large it may grow, its nodes, the runs that wait for them."""
+"""The words of a managed cluster: how large it may grow, its nodes, the runs that wait."""
 
 from __future__ import annotations
 

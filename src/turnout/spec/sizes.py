@@ -49,13 +49,16 @@ class Machine:
 
 #: By family: name, cores, memory in GiB and GPUs, as published for Azure's virtual machines.
 PUBLISHED = {
-    "standardA0_A7Family": "A1 1 1.75, A2 2 3.5, A3 4 7, A4 8 14, A5 2 14, A6 4 28, A7 8 56",
+    "standardA0_A7Family": "A0 1 0.75, A1 1 1.75, A2 2 3.5, A3 4 7, A4 8 14, A5 2 14, A6 4 28, "
+    "A7 8 56",
     "standardA8_A11Family": "A8 8 56, A9 16 112, A10 8 56, A11 16 112",
     "standardAv2Family": "A1_v2 1 2, A2_v2 2 4, A4_v2 4 8, A8_v2 8 16, A2m_v2 2 16, "
     "A4m_v2 4 32, A8m_v2 8 64",
     "standardBSFamily": "B1s 1 1, B1ms 1 2, B2s 2 4, B2ms 2 8, B4ms 4 16, B8ms 8 32",
     "standardDFamily": "D1 1 3.5, D2 2 7, D3 4 14, D4 8 28, D11 2 14, D12 4 28, D13 8 56, "
     "D14 16 112",
+    "standardDSFamily": "DS1 1 3.5, DS2 2 7, DS3 4 14, DS4 8 28, DS11 2 14, DS12 4 28, "
+    "DS13 8 56, DS14 16 112",
     "standardDv2Family": "D1_v2 1 3.5, D2_v2 2 7, D3_v2 4 14, D4_v2 8 28, D5_v2 16 56, "
     "D11_v2 2 14, D12_v2 4 28, D13_v2 8 56, D14_v2 16 112, D15_v2 20 140",
     "standardDSv2Family": "DS1_v2 1 3.5, DS2_v2 2 7, DS3_v2 4 14, DS4_v2 8 28, DS5_v2 16 56, "
@@ -72,6 +75,7 @@ PUBLISHED = {
     "standardFSv2Family": "F2s_v2 2 4, F4s_v2 4 8, F8s_v2 8 16, F16s_v2 16 32, F32s_v2 32 64, "
     "F48s_v2 48 96, F64s_v2 64 128, F72s_v2 72 144",
     "standardGFamily": "G1 2 28, G2 4 56, G3 8 112, G4 16 224, G5 32 448",
+    "standardGSFamily": "GS1 2 28, GS2 4 56, GS3 8 112, GS4 16 224, GS5 32 448",
     "standardHFamily": "H8 8 56, H8m 8 112, H16 16 112, H16m 16 224, H16r 16 112, H16mr 16 224",
     "standardLSv2Family": "L8s_v2 8 64, L16s_v2 16 128, L32s_v2 32 256, L48s_v2 48 384, "
     "L64s_v2 64 512, L80s_v2 80 640",
@@ -92,10 +96,11 @@ PUBLISHED = {
 }
 
 #: Memory in GiB to a core, by the letters that a name begins with; the longest match counts.
-GB_A_CORE = {"A": 2, "B": 4, "D": 4, "DC": 4, "E": 8, "F": 2, "G": 14, "H": 7, "HB": 4, "HC": 8}
-GB_A_CORE |= {"L": 8, "M": 16, "N": 7}
-#: A guess takes one GPU for so many cores.
+GB_A_CORE = {"A": 2, "B": 4, "D": 4, "E": 8, "F": 2, "G": 14}
+GB_A_CORE.update({"H": 7, "HB": 4, "HC": 8, "L": 8, "M": 16, "N": 7})
+#: A guess takes one GPU for so many cores; the "ND" ones have more.
 CORES_A_GPU = 24
+CORES_A_GPU_ND = 12
 
 
 def _published() -> dict[str, Size]:
@@ -189,7 +194,8 @@ def _guessed(name: str) -> Size:
     whole = min(max(int(number or 1), 1), MOST_CORES)
     # "M64-16ms" has the memory of 64 cores and 16 of them switched on.
     cores = min(max(int(switched_on or whole), 1), whole)
-    gpus = max(1, whole // CORES_A_GPU) if letters.startswith("N") else 0
+    a_gpu = CORES_A_GPU_ND if letters.startswith("ND") else CORES_A_GPU
+    gpus = max(1, whole // a_gpu) if letters.startswith("N") else 0
     return Size(
         name=f"Standard_{short}",
         cores=cores,
