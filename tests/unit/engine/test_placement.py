@@ -212,3 +212,50 @@ def test_what_gives_way(
         for n in present
     ]  # fmt: skip
     assert placement.preempt(after, cores, memory_mb, gpus) == ()
+
+
+PARTIES = st.lists(
+    st.tuples(
+        st.sampled_from([None, "r1", "r2", "r3"]),
+        st.integers(0, 9),
+        st.integers(1, 4),
+        st.integers(0, 2),
+        st.booleans(),
+    ),
+    max_size=7,
+).map(
+    lambda rows: [
+        low(f"n{i}", run, since, cores, gpus, NodeState.PREEMPTED if going else None)
+        for i, (run, since, cores, gpus, going) in enumerate(rows)
+    ]
+)
+
+
+@given(PARTIES, st.integers(0, 12), st.integers(0, 12_000), st.integers(0, 4))
+def test_enough_gives_way_or_nothing_and_no_more_than_needed(
+    present: list[Node], cores: int, memory_mb: int, gpus: int
+) -> None:
+    def enough(some: list[Node]) -> bool:
+        return (
+            sum(len(node.cores) for node in some) >= cores
+            and sum(node.memory_mb for node in some) >= memory_mb
+            and sum(len(node.gpus) for node in some) >= gpus
+        )
+
+    taken = placement.preempt(present, cores, memory_mb, gpus)
+    assert taken == placement.preempt(present[::-1], cores, memory_mb, gpus)
+    going = [node for node in present if node.state is NodeState.PREEMPTED]
+    gives = [node for node in present if node.name in taken]
+    assert not set(taken) & {node.name for node in going}
+    if not taken:
+        assert enough(going) or not enough(present)
+        return
+    assert enough([*going, *gives])
+    runs_hit = {node.run for node in gives if node.run}
+    for node in present:
+        if node.run in runs_hit and node not in going:
+            assert node.name in taken
+    # Without any one run or idle node of those taken it would not be enough.
+    for party in {node.run or node.name for node in gives}:
+        rest = [node for node in gives if (node.run or node.name) != party]
+        assert not enough([*going, *rest])
