@@ -23,7 +23,7 @@ def check(
         if name not in limit or more <= 0 or now + more <= limit[name]:
             continue
         sentences.append(
-            f"{_what(name, more)} more would pass the quota '{name}': {now} of {limit[name]} "
+            f"{_what(name, more)} would pass the quota '{name}': {now} of {limit[name]} "
             f"in use. Raise it: turnout quota set {shlex.quote(name)} {now + more}"
         )
     return sentences
@@ -33,5 +33,5 @@ def _what(name: str, more: int) -> str:
     kind, _, of = name.partition(":")
     thing = kind.removesuffix("s") if more == 1 else kind
     if kind == "cores":
-        return f"{more} {thing} of {of}"
-    return f"{more} {thing} of '{of}'" if of else f"{more} {thing}"
+        return f"{more} more {thing} of {of}"
+    return f"{more} more {thing} of '{of}'" if of else f"{more} more {thing}"

@@ -158,15 +158,15 @@ def fitted(size: Size, machine: Machine) -> tuple[Size, str]:
     )
     if fits == size:
         return size, ""
-    has = _words(machine.cores, machine.memory_mb, machine.gpus)
+    less_gpus = fits.gpus < size.gpus
+    has = _words(machine.cores, machine.memory_mb, machine.gpus, say_no_gpu=less_gpus)
     if size.family == CUSTOM:
         raise UserError(
             f"Size '{size.name}' is larger than this machine: it asks for {size}, and the "
             f"machine has {has}. Ask for at most what the machine has, or use another machine."
         )
-    return fits, (
-        f"{size.name} has {size}; this machine has {has}, so a node of this size has {fits}."
-    )
+    gives = _words(fits.cores, fits.memory_mb, fits.gpus, say_no_gpu=less_gpus)
+    return fits, (f"{size.name} means {size}; this machine has {has}, so its nodes have {gives}.")
 
 
 def _own(name: str, cores: int, memory_gb: int, gpus: int) -> Size:
@@ -222,15 +222,16 @@ def _suffix(part: str) -> str:
 
 
 def _nearest(wanted: str) -> str:
-    text = wanted.casefold()
-    for candidate in (text, f"standard_{text}"):
-        close = difflib.get_close_matches(candidate, KNOWN, n=1, cutoff=0.75)
-        if close:
-            return f" Did you mean '{KNOWN[close[0]].name}'?"
-    return ""
+    """The known name that is most like `wanted`, whose "Standard_" may be missing or misspelt."""
+    text = re.sub(r"^st[a-z]*[ _-]", "", wanted.casefold()).replace(" ", "_")
+    shorts = {size.name.removeprefix("Standard_").casefold(): size.name for size in supported()}
+    close = difflib.get_close_matches(text, shorts, n=1, cutoff=0.75)
+    return f" Did you mean '{shorts[close[0]]}'?" if close else ""
 
 
-def _words(cores: int, memory_mb: int, gpus: int) -> str:
-    gb = f"{memory_mb / 1024:.1f}".removesuffix(".0")
-    words = f"{cores} core{'' if cores == 1 else 's'} and {gb} GB"
-    return f"{words} and {gpus} GPU{'' if gpus == 1 else 's'}" if gpus else f"{words}, no GPU"
+def _words(cores: int, memory_mb: int, gpus: int, *, say_no_gpu: bool = False) -> str:
+    gb = f"{memory_mb / 1024:.2f}".rstrip("0").removesuffix(".")
+    words = f"{cores} core{'' if cores == 1 else 's'}, {gb} GB"
+    if gpus:
+        return f"{words}, {gpus} GPU{'' if gpus == 1 else 's'}"
+    return f"{words}, no GPU" if say_no_gpu else words
