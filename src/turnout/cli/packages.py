@@ -7,7 +7,7 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Any
 
-from turnout.spec.errors import UserError
+from turnout.spec.errors import EnvironmentSpecError, UserError
 
 if TYPE_CHECKING:
     from turnout.client.environment import Environment
@@ -110,16 +110,25 @@ def add_packages(found: Environment, given: argparse.Namespace) -> None:
     packages = CondaDependencies(given.conda) if given.conda else CondaDependencies()
     if given.requirements:
         packages.add_requirements(requirements_files.read(given.requirements))
-    for package in given.pip:
-        packages.add_pip_package(package)
+    for package in given.pip:  # What is typed beats what the file says.
+        packages.remove_pip_package(package)
     for package in given.conda_package:
-        packages.add_conda_package(package)
+        packages.remove_conda_package(package)
+    for package in given.pip:
+        packages.add_pip_line(package)
+    for package in given.conda_package:
+        packages.add_conda_line(package)
     if given.python:
         packages.set_python_version(given.python)
     from turnout.environments.requirements import normalize
 
+    origins = packages.origins
     for package in packages.pip_packages:
-        normalize(package)  # refuses what is none, before anything is sent
+        try:
+            normalize(package)  # refuses what is none, before anything is sent
+        except EnvironmentSpecError as e:
+            place = origins.get(package)
+            raise UserError(f"{place}: {e.message}" if place else e.message) from None
     found.python.conda_dependencies = packages
 
 

@@ -81,6 +81,11 @@ def take_line(
         take_file(found, inner, shown(where, inner), (*above, file.resolve()))
         return
     if line.startswith("-"):
+        if file.suffix in (".yml", ".yaml"):
+            raise UserErrorException(
+                f"'{file}' looks like a conda environment file. Give it with --conda "
+                "(from_conda_specification)."
+            )
         if EDITABLE.match(line):
             raise refused(where, line)
         try:
