@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import re
 import sys
@@ -140,7 +141,7 @@ def strayed(given: argparse.Namespace, words: Sequence[str]) -> str:
     """A note when `-r requirements.txt` went to the script and was most likely meant for us."""
     if given.environment or packages.asks_for_packages(given):
         return ""
-    for option, value in zip(words[1:], words[2:], strict=False):
+    for option, value in itertools.pairwise(words[1:]):
         long = LISTS.get(option, "")
         if long and value.endswith((".txt", ".yml", ".yaml")) and Path(value).is_file():
             return (

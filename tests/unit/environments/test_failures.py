@@ -96,7 +96,8 @@ hint: This error likely indicates that you need to install a library that provid
 """
 CONFUSED = """\
 error: Failed to build `sklearn==0.0.post12`
-hint: `sklearn` is often confused for `scikit-learn`. Did you mean to install `scikit-learn` instead?
+hint: `sklearn` is often confused for `scikit-learn`. Did you mean to install \
+`scikit-learn` instead?
 """
 FULL = """\
 Resolved 1 package in 116ms
