@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from turnout.spec.errors import EnvironmentSpecError, UserError
 
 if TYPE_CHECKING:
+    from turnout.client.conda_dependencies import CondaDependencies
     from turnout.client.environment import Environment
 
 VERSION = re.compile(r"\d+(\.\d+)*")
@@ -120,16 +121,25 @@ def add_packages(found: Environment, given: argparse.Namespace) -> None:
         packages.add_conda_line(package)
     if given.python:
         packages.set_python_version(given.python)
-    from turnout.environments.requirements import normalize
+    check_lines(packages)
+    found.python.conda_dependencies = packages
+
+
+def check_lines(packages: CondaDependencies) -> None:
+    """Refuse what is no requirement before anything is sent, and say where it stands."""
+    from turnout.environments import conda_list, requirements
 
     origins = packages.origins
-    for package in packages.pip_packages:
-        try:
-            normalize(package)  # refuses what is none, before anything is sent
-        except EnvironmentSpecError as e:
-            place = origins.get(package)
-            raise UserError(f"{place}: {e.message}" if place else e.message) from None
-    found.python.conda_dependencies = packages
+    for check, lines in (
+        (conda_list.parse, packages.conda_packages),
+        (requirements.normalize, packages.pip_packages),
+    ):
+        for line in lines:
+            try:
+                check(line)
+            except EnvironmentSpecError as e:
+                place = origins.get(line)
+                raise UserError(f"{place}: {e.message}" if place else e.message) from None
 
 
 def named_environment(given: argparse.Namespace, text: str) -> Environment:

@@ -133,37 +133,39 @@ class StatusLine:
         self.shown = ""
         self.began = 0.0
         self.lock = threading.Lock()
-        self.ticker: threading.Thread | None = None
+        self.cleared = threading.Event()
 
     def show(self, text: str) -> None:
         if not self.is_terminal or text == self.shown:
             return
         with self.lock:
-            self.began = self.began if self.shown else time.monotonic()
+            is_new = not self.shown
             self.shown = text
+            if is_new:
+                self.began = time.monotonic()
+                self.cleared = threading.Event()
             self.draw()
-        if self.ticker is None:
-            self.ticker = threading.Thread(target=self.tick, daemon=True)
-            self.ticker.start()
+        if is_new:
+            threading.Thread(target=self.tick, args=(self.cleared,), daemon=True).start()
 
-    def tick(self) -> None:
+    def tick(self, cleared: threading.Event) -> None:
         """A long silence is where a person looks at the clock."""
-        while True:
-            time.sleep(TICK_S)
+        while not cleared.wait(TICK_S):
             with self.lock:
-                if self.shown:
+                if not cleared.is_set():
                     self.draw()
 
     def draw(self) -> None:
         lasted = time.monotonic() - self.began
         end = f"  {span(int(lasted))}".replace(".0 s", " s") if lasted >= SHOWN_FROM_S else ""
-        room = columns(sys.stderr) - 1 - len(end)
-        sys.stderr.write(f"\r\x1b[K\x1b[2m{printable(self.shown)[: max(room, 0)]}{end}\x1b[0m")
+        room = max(columns(sys.stderr) - 1 - len(end), 0)
+        sys.stderr.write(f"\r\x1b[K\x1b[2m{printable(self.shown)[:room]}{end}\x1b[0m")
         sys.stderr.flush()
 
     def clear(self) -> None:
         with self.lock:
             if self.shown:
+                self.cleared.set()
+                self.shown = ""
                 sys.stderr.write("\r\x1b[K")
                 sys.stderr.flush()
-                self.shown = ""

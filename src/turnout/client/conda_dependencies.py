@@ -247,7 +247,10 @@ class CondaDependencies:
     ) -> None:
         """Take the content of a conda environment file; `lines` has where its entries are."""
         if not isinstance(data, dict):
-            raise RunConfigurationException("A conda environment file is a mapping.")
+            name = f"'{path}' is none: a" if path else "A"
+            raise RunConfigurationException(
+                f"{name} conda environment file is a mapping that has 'dependencies:'."
+            )
         self._name = str(data.get("name") or self._name)
         self._channels = [str(c) for c in data.get("channels") or []]
         for i, item in enumerate(conda_files.entries(data.get("dependencies"), "dependencies")):
@@ -272,6 +275,8 @@ class CondaDependencies:
             self.add_requirements(requirements_files.read(path.parent / include["file"]))
         else:
             is_option = text.startswith("-")
+            if requirements_files.EDITABLE.match(text):
+                raise requirements_files.refused(origin.rstrip(": "), text)
             self._take_entry(text, origin, self.set_pip_option if is_option else self.add_pip_line)
 
     def _take_entry(self, text: str, origin: str, take: Callable[[str], None]) -> None:

@@ -113,8 +113,9 @@ def shown(where: str, inner: Path) -> str:
 
 
 def refused(where: str, line: str) -> UserErrorException:
+    place = f"{where}: " if where else ""
     return UserErrorException(
-        f"{where}: '{line}' is a file or folder of this machine, which the target does not have. "
+        f"{place}'{line}' is a file or folder of this machine, which the target does not have. "
         "Put the package into the source folder and import it from there, or name it by an "
         "address: 'name @ https://…'."
     )

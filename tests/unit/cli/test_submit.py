@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from turnout.cli import submit
+from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.script_run_config import ScriptRunConfig
 from turnout.spec.errors import UserError
 
@@ -215,3 +216,12 @@ def test_the_line_of_what_is_no_requirement(folder: Path) -> None:
     (folder / "r.txt").write_text("six\nfoo bar\n")
     with pytest.raises(UserError, match=r"r\.txt, line 2: 'foo bar' is not a package"):
         config("-r", "r.txt", "a.py")
+    (folder / "c.yml").write_text("dependencies:\n  - six\n  - numpy =1 foo bar\n")
+    with pytest.raises(UserError, match=r"c\.yml, line 3: 'numpy =1 foo bar' is not a conda"):
+        config("-f", "c.yml", "a.py")
+    (folder / "c.yml").write_text("dependencies:\n  - pip:\n    - -e .\n")
+    with pytest.raises(UserErrorException, match=r"c\.yml, line 3: '-e \.' is a file or folder"):
+        config("-f", "c.yml", "a.py")
+    (folder / "c.yml").write_text("- six\n")
+    with pytest.raises(RunConfigurationException, match=r"'c\.yml' is none"):
+        config("-f", "c.yml", "a.py")
