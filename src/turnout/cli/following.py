@@ -80,7 +80,7 @@ class Follower:
             self.status.clear()
         elif self.at_line_start:
             word = "Canceling" if data["cancel_requested"] else WORDS.get(data["state"], "")
-            self.status.show(": ".join(part for part in (word, data["message"]) if part))
+            self.status.show(progress(word, data["message"]))
         if event.kind == "end" and not self.at_line_start:
             self.write(b"\n")
 
@@ -116,6 +116,16 @@ class Follower:
     def leave(self) -> None:
         how = "is being canceled" if self.cancel_sent else "goes on"
         say(f"\nThe run {how}. See it: turnout run logs --follow {self.run}")
+
+
+def progress(word: str, message: str) -> str:
+    """
+    >>> progress("Preparing", "Resolving 2 packages"), progress("Waiting", "Waiting for lab")
+    ('Preparing: Resolving 2 packages', 'Waiting for lab')
+    """
+    if word and message.startswith(word):
+        return message
+    return ": ".join(part for part in (word, message) if part)
 
 
 def exit_code(view: dict[str, Any]) -> int:
