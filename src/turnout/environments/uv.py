@@ -21,6 +21,9 @@ from turnout.spec.sources import normal_option
 
 #: Part of every key: raised when the same list must be built in another way.
 FORMAT = 2
+#: A label names so many packages, each with so many characters.
+LABEL_NAMES = 3
+NAME_SHOWN = 40
 #: An older one makes way for the nearest newer (the payload needs 3.8); nothing else is a Python.
 PYTHON_VERSION = re.compile(r"3\.\d+(\.\d+)?")
 
@@ -43,7 +46,7 @@ class UvEnvironment(EnvironmentKind):
         program = (*PROGRAM, "pip")
         return Recipe(
             key=key("uv", asked, settings),
-            label=label(version, wanted),
+            label=label(version, named(wanted)),
             argv_prefix=("{prefix}/bin/python",),
             env={"VIRTUAL_ENV": "{prefix}"},
             path=("{prefix}/bin",),
@@ -54,7 +57,7 @@ class UvEnvironment(EnvironmentKind):
             ),
             build=(
                 Step(
-                    f"Creating an environment ({label(version, wanted, python='Python')})",
+                    f"Creating an environment ({label(version, count(wanted), python='Python')})",
                     (*program, "build", "{files}", "{uv}", "{root}", "{prefix}"),
                     env,
                 ),
@@ -97,10 +100,24 @@ def key(kind: str, asked: Mapping[str, object], settings: EnvironmentSettings) -
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def label(version: str | None, wanted: Sequence[str], python: str = "") -> str:
+def label(version: str | None, what: str, python: str = "") -> str:
     gap = "" if version and version[0] in "<>!~" else " "
-    named = f"Python{gap}{version}" if version else python
-    return ", ".join(part for part in (named, count(wanted)) if part)
+    first = f"Python{gap}{version}" if version else python
+    return ", ".join(part for part in (first, what) if part)
+
+
+def named(lines: Sequence[str]) -> str:
+    """What a list of environments shows of one.
+
+    >>> named(["numpy<2", "tool @ https://example.org/tool.whl", "a", "b", "c"])
+    'numpy<2, tool, a and 2 more'
+    >>> named([])
+    'no packages'
+    """
+    names = [re.split(r"\s*[@;]", line)[0][:NAME_SHOWN] for line in lines]
+    if len(names) > LABEL_NAMES + 1:
+        return f"{', '.join(names[:LABEL_NAMES])} and {len(names) - LABEL_NAMES} more"
+    return ", ".join(names) or "no packages"
 
 
 def count(wanted: Sequence[str]) -> str:
