@@ -18,6 +18,7 @@ import subprocess
 from turnout.payload.builds import bytecode, pip_rules
 from turnout.payload.builds.telling import (
     BuildError,
+    bound,
     note,
     read_lock,
     request,
@@ -203,6 +204,7 @@ def said_by(argv: list[str]) -> list[str]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            preexec_fn=bound(),
         )
     except OSError:
         return []
@@ -213,7 +215,9 @@ def installed_pythons(uv: str) -> list[tuple[tuple[int, ...], str]]:
     """(version, path) of this machine's Pythons that are new enough, oldest first."""
     argv = [uv, "python", "list", "--only-installed", "--output-format", "json"]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=bound()
+        )
         rows = json.loads(done.stdout)
     except (OSError, ValueError):
         return []
@@ -345,6 +349,7 @@ def compile_list(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=bound(),
         )
     except OSError as e:
         raise BuildError("uv cannot be started: %s." % e.strerror) from e
