@@ -206,7 +206,10 @@ def forget_requests(root: str, digests: set[str]) -> None:
         return
     for name in names:
         stem, dot, ending = os.path.join(folder, name).rpartition(".")
-        if ending != "json" or rundir.read_mapping(stem + ".json").get("environment") not in digests:
+        if (
+            ending != "json"
+            or rundir.read_mapping(stem + ".json").get("environment") not in digests
+        ):
             continue
         # Whoever asks again at this moment makes it anew in that folder.
         with contextlib.suppress(OSError), exclusive(stem + ".lock", os.O_CREAT):

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 
 from turnout.payload import prefixes, rundir, trees
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 #: How often a run that waits for another's build looks at its log and its lock.
 LOOK_S = 0.1
+WORD = re.compile(r"\{\w+\}")
 #: Begins a line of a build program that is for us (turnout.payload.builds.telling).
 MARK = b"\x1e"
 #: A marked line longer than this is no line of ours.
@@ -83,9 +85,8 @@ def part(recipe: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def fill(text: str, words: dict[str, str]) -> str:
-    for word, value in words.items():
-        text = text.replace(word, value)
-    return text
+    """In one pass: a path that is filled in may have braces of its own."""
+    return WORD.sub(lambda found: words.get(found.group(), found.group()), text)
 
 
 def label(recipe: dict[str, Any]) -> str:

@@ -231,6 +231,11 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "None" not in str(caught.value)
 
 
+def test_words_are_filled_in_once() -> None:
+    words = {"{root}": "/a{uv}", "{uv}": "/b{root}"}
+    assert recipes.fill("{root} {uv} {other} {}", words) == "/a{uv} /b{root} {other} {}"
+
+
 def test_no_lock_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(PrepareError, match="left no lock"):
         Run(tmp_path, "a").ensure(make_recipe())
