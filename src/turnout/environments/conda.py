@@ -13,7 +13,7 @@ from typing import Any
 from turnout.environments import conda_list, requirements
 from turnout.environments.base import PROGRAM, EnvironmentKind, EnvironmentSettings, Recipe, Step
 from turnout.environments.conda_list import Channel, CondaPackage
-from turnout.environments.uv import named, variables
+from turnout.environments.uv import named, variables, without_logins
 from turnout.payload.builds.conda_activation import LAUNCHER
 from turnout.spec.environments import EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
@@ -40,9 +40,10 @@ class CondaEnvironment(EnvironmentKind):
         asked["texts"] = {requirements.normalize(line): line.strip() for line in spec.pip}
         asked["provided"] = sorted({*provided, *also_provided})
         count = len([p for p in packages if p.name != "python"]) + len(pip)
-        env = variables(settings)
+        sources = variables(settings)
+        env = without_logins(sources)
         return Recipe(
-            key=key(asked, env),
+            key=key(asked, sources),
             label=label(packages, pip),
             argv_prefix=("{prefix}/bin/python",),
             env={"CONDA_PREFIX": "{prefix}"},

@@ -17,7 +17,7 @@ from turnout.environments.base import (
 from turnout.environments.requirements import split_provided
 from turnout.spec.environments import PYTHON_RANGE, EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
-from turnout.spec.sources import normal_option
+from turnout.spec.sources import hidden, normal_option
 
 #: Part of every key: raised when the same list must be built in another way.
 FORMAT = 2
@@ -34,7 +34,7 @@ class UvEnvironment(EnvironmentKind):
     def recipe(self, spec: EnvironmentSpec, settings: EnvironmentSettings) -> Recipe:
         version = check_python(spec.python_version)
         wanted, provided = split_provided(spec.pip)
-        env = variables(settings)
+        env = without_logins(variables(settings))
         asked = {
             "python": version,
             "pip": wanted,
@@ -90,6 +90,12 @@ def variables(settings: EnvironmentSettings) -> dict[str, str]:
         env["UV_FIND_LINKS"] = ",".join(settings.find_links)
     env.update(settings.variables)
     return env
+
+
+def without_logins(env: Mapping[str, str]) -> dict[str, str]:
+    """What may be written down with a run. The rest is of the machine that builds: its own uv and
+    pip settings say it there."""
+    return {name: value for name, value in env.items() if hidden(value) == value}
 
 
 def key(kind: str, asked: Mapping[str, object], settings: EnvironmentSettings) -> str:

@@ -151,3 +151,14 @@ def test_user_managed_in_the_home_folder(tmp_path: Path) -> None:
     argv = [*managed("~/my env/python").argv_prefix, "train.py"]
     done = subprocess.run(argv, env={"HOME": str(tmp_path)}, capture_output=True, check=True)
     assert done.stdout == b"train.py\n"
+
+
+def test_a_login_of_this_machine_is_not_written_down() -> None:
+    address = "https://ana:hunter2@pypi.example.org/simple"
+    settings = EnvironmentSettings(
+        index_url=address, extra_index_urls=("https://plain.example.org", address)
+    )
+    for spec in (EnvironmentSpec(pip=("idna",)), EnvironmentSpec(conda=("idna",))):
+        made = registry.recipe(spec, settings)
+        assert "hunter2" not in json.dumps(made.to_dict())
+        assert made.key != registry.recipe(spec, EnvironmentSettings()).key

@@ -18,6 +18,7 @@ import subprocess
 from turnout.payload.builds import bytecode, pip_rules
 from turnout.payload.builds.telling import (
     BuildError,
+    bound,
     note,
     read_lock,
     request,
@@ -51,9 +52,29 @@ DOWNLOAD = re.compile(r"\s*(Downloading|Building) (\S+)(?: \(([^)]+)\))?")
 
 def main(argv: list[str]) -> int:
     phase, files, uv, root = argv[:4]
+    use_own_folders(root)
     if phase == "lock":
         return lock(files, uv)
     return build(files, uv, root, argv[4])
+
+
+def use_own_folders(root: str) -> None:
+    """Where the person's home cannot be written to, uv keeps what it keeps in the host root."""
+    home = os.path.expanduser("~")
+    for name, variable, usual in (
+        ("UV_CACHE_DIR", "XDG_CACHE_HOME", ".cache"),
+        ("UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME", ".local/share"),
+    ):
+        folder = os.path.join(os.environ.get(variable) or os.path.join(home, usual), "uv")
+        if not os.environ.get(name) and not can_write(folder):
+            os.environ[name] = os.path.join(root, "cache", name.lower())
+
+
+def can_write(folder: str) -> bool:
+    """Whether the folder can be made or written to."""
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def lock(files: str, uv: str) -> int:
@@ -203,6 +224,7 @@ def said_by(argv: list[str]) -> list[str]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            preexec_fn=bound(),
         )
     except OSError:
         return []
@@ -213,7 +235,9 @@ def installed_pythons(uv: str) -> list[tuple[tuple[int, ...], str]]:
     """(version, path) of this machine's Pythons that are new enough, oldest first."""
     argv = [uv, "python", "list", "--only-installed", "--output-format", "json"]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=bound()
+        )
         rows = json.loads(done.stdout)
     except (OSError, ValueError):
         return []
@@ -345,6 +369,7 @@ def compile_list(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=bound(),
         )
     except OSError as e:
         raise BuildError("uv cannot be started: %s." % e.strerror) from e
