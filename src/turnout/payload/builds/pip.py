@@ -30,7 +30,6 @@ from turnout.payload.builds.telling import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 #: What the payload needs.
@@ -41,12 +40,16 @@ PIN = re.compile(
 #: Which requirement uv could not meet, in its words.
 BLAMED = (
     r"[Bb]ecause there (?:is|are) no versions? of ([A-Za-z0-9._-]+)",
-    r"[Bb]ecause ([A-Za-z0-9._-]+)(?:==\S+)? (?:has no|was not found)",
+    r"[Bb]ecause ([A-Za-z0-9._-]+)(?:[=<>!~]\S+)? (?:has no|was not found)",
     r"[Ff]ailed to (?:build|download and build) `([A-Za-z0-9._-]+)",
     r"all versions of ([A-Za-z0-9._-]+) ",
     r"(?:and|that) ([A-Za-z0-9._-]+)==\S+ depends on Python",
     r"does not satisfy Python\S+ (?:and|we can conclude that) ([A-Za-z0-9._-]+)==",
 )
+#: What a build says of its failure: Python's exceptions, compilers' errors.
+SAID_WHY = re.compile(r"^\w*(?:Error|Exception)\b|\berror: (?!Command )")
+#: Lines at the end of a log that a failure shows (payload/logs.py).
+KEPT_LINES = 10
 DOWNLOAD = re.compile(r"\s*(Downloading|Building) (\S+)(?: \(([^)]+)\))?")
 
 
@@ -295,7 +298,7 @@ def resolve(
             return 0, output.splitlines()
         index = blamed_pin(output, wanted)
         if index is None:
-            say(output)
+            say_failure(output)
             return code, []
         pin = wanted[index]
         name = pinned_name(pin)
@@ -306,7 +309,9 @@ def resolve(
         newer = nearest_newer(uv, python["path"], pin, options, files) if relax else None
         if newer is None:
             # Its own words on what is wrong with the pin, wheels or not.
-            return install_alone(uv, python["path"], pin, options, files, heard) or 1, []
+            code, output = install_alone(uv, python["path"], pin, options, files)
+            say_failure(output)
+            return code or 1, []
         note(
             "'%s' cannot be had for Python %s; %s, the nearest newer, is installed instead."
             % (pin, python["version"], newer)
@@ -325,6 +330,19 @@ def numpy_one(files: str) -> list[str]:
     return ["--constraint", path, "--only-binary", "numpy"]
 
 
+def say_failure(output: str) -> None:
+    """uv's words, with what counts at the end, where a person looks: which package did not build
+    and the last thing that its build said."""
+    say(output)
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    failed = [
+        line for line in lines if re.search(r"Failed to (?:build|download and build) `", line)
+    ]
+    if failed and failed[0] not in lines[-KEPT_LINES:]:
+        errors = [line for line in lines if SAID_WHY.search(line)]
+        say("%s\n[stderr]\n    %s" % (failed[0], (errors or lines)[-1]))
+
+
 def pinned_name(pin: str) -> str:
     found = PIN.fullmatch(pin)
     return found.group("name") if found else ""
@@ -333,7 +351,7 @@ def pinned_name(pin: str) -> str:
 def can_be_built(uv: str, python: str, pin: str, options: list[str], files: str) -> bool:
     """Whether a package without a wheel builds on this machine; uv keeps what it built."""
     status("Building %s" % pin)
-    return install_alone(uv, python, pin, options, files, lambda line: None) == 0
+    return install_alone(uv, python, pin, options, files)[0] == 0
 
 
 def install_alone(
@@ -342,15 +360,14 @@ def install_alone(
     pin: str,
     options: list[str],
     files: str,
-    heard: Callable[[str], str | None],
-) -> int:
-    """Install the one package into a folder that is thrown away; uv's exit code."""
+) -> tuple[int, str]:
+    """Install the one package into a folder that is thrown away: (uv's exit code, its words)."""
     folder = os.path.join(files, "alone")
     argv = [uv, "pip", "install", "--quiet", "--no-deps", "--target", folder, "--python", python]
     argv += [*options, *sources(options), "--directory", files, pin]
-    code, _ = run(argv, environment(), heard)
+    code, output = run(argv, environment(), lambda line: None)
     shutil.rmtree(folder, ignore_errors=True)
-    return code
+    return code, output
 
 
 def compile_list(
