@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,8 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=options.pop("stderr_to", subprocess.PIPE),
             stdin=options.pop("stdin", subprocess.DEVNULL),
+            # Whoever runs the tests in the background lets them ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             **options,
         )
 

@@ -34,7 +34,7 @@ def test_an_environment_is_prepared_ahead_used_listed_and_pruned(shell: Any, whe
     shell.write("req.txt", wheels + "greeting==1.0\n")
     out, _ = shell.run("environments", "build", "-r", "req.txt")
     assert out.startswith("The environment is ready on local")
-    row = next(r for r in rows(shell) if r["label"] == "1 package")
+    row = next(r for r in rows(shell) if r["label"] == "greeting==1.0")
     assert (row["kind"], row["ready"], row["in_use"]) == ("pip", True, False)
     shown, _ = shell.run("environments", "show", "--target", "local", row["key"][:8])
     assert row["key"] in shown

@@ -125,12 +125,20 @@ def prune(given: argparse.Namespace) -> int:
         return 0
     removed = [{"target": given.target, **row} for row in answer["removed"]]
     if not removed:
-        print("Nothing to remove.")
+        print(f"Nothing to remove.{nothing_hint(given)}")
         return 0
     print_rows(removed)
     would = "would be removed" if given.dry_run else "removed"
     print(f"{len(removed)} {would}, {size(answer['freed'])}.")
     return 0
+
+
+def nothing_hint(given: argparse.Namespace) -> str:
+    if given.keys or given.all or given.older_than is not None:
+        return ""
+    return (
+        f" All were used in the last {keep_s() // DAY_S} days; --all takes what no run uses now."
+    )
 
 
 def refuse_in_use(rows: list[dict[str, Any]], target: str) -> None:

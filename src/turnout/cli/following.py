@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -13,6 +14,19 @@ DRIVER_LOG = "azureml-logs/70_driver_log.txt"
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 #: As a shell reports a process that SIGINT ended.
 INTERRUPTED = 130
+#: Bytes of the script's output that are looked at for what it died of.
+TAIL = 2000
+NO_MODULE = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '?(\w+)[\w.]*'?.*")
+#: Packages that do not have the name of their module.
+PACKAGES = {
+    "sklearn": "scikit-learn",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "skimage": "scikit-image",
+    "bs4": "beautifulsoup4",
+    "dateutil": "python-dateutil",
+}
 WORDS = {
     "created": "Waiting",
     "queued": "Waiting",
@@ -33,6 +47,8 @@ class Follower:
         #: Next byte to print, by log name.
         self.printed: dict[str, int] = {}
         self.at_line_start = True
+        #: The last of the script's output.
+        self.tail = b""
         self.cancel_sent = False
 
     def follow(self) -> dict[str, Any] | None:
@@ -64,7 +80,7 @@ class Follower:
             self.status.clear()
         elif self.at_line_start:
             word = "Canceling" if data["cancel_requested"] else WORDS.get(data["state"], "")
-            self.status.show(": ".join(part for part in (word, data["message"]) if part))
+            self.status.show(progress(word, data["message"]))
         if event.kind == "end" and not self.at_line_start:
             self.write(b"\n")
 
@@ -90,6 +106,7 @@ class Follower:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         self.at_line_start = data.endswith(b"\n")
+        self.tail = (self.tail + data)[-TAIL:]
 
     def cancel(self) -> None:
         say(f"\nCanceling {self.run} … (Ctrl-C again leaves it to itself)")
@@ -99,6 +116,16 @@ class Follower:
     def leave(self) -> None:
         how = "is being canceled" if self.cancel_sent else "goes on"
         say(f"\nThe run {how}. See it: turnout run logs --follow {self.run}")
+
+
+def progress(word: str, message: str) -> str:
+    """
+    >>> progress("Preparing", "Resolving 2 packages"), progress("Waiting", "Waiting for lab")
+    ('Preparing: Resolving 2 packages', 'Waiting for lab')
+    """
+    if word and message.startswith(word):
+        return message
+    return ": ".join(part for part in (word, message) if part)
 
 
 def exit_code(view: dict[str, Any]) -> int:
@@ -117,8 +144,8 @@ def exit_code(view: dict[str, Any]) -> int:
     return 128 - code if code < 0 else (code % 256 or 1)
 
 
-def say_end(view: dict[str, Any]) -> None:
-    """How it ended, unless it ended well."""
+def say_end(view: dict[str, Any], tail: bytes = b"") -> None:
+    """How it ended, unless it ended well. `tail` is the last of the script's output."""
     for warning in view["warnings"]:
         say(f"turnout: warning: {warning_text(warning)}")
     if view["state"] == "canceled":
@@ -128,6 +155,30 @@ def say_end(view: dict[str, Any]) -> None:
         say(f"The run {view['id']} failed: {message}")
         if (view["error"] or {}).get("code") == "prepare_failed":
             say(f"How its environment was made, in full: turnout run logs {view['id']}")
+        elif text := missing_module(tail.decode(errors="replace")):
+            say(text)
+
+
+def missing_module(output: str) -> str:
+    """What to do when the script ended because a module was not there.
+
+    >>> missing_module("ModuleNotFoundError: No module named 'sklearn.svm'\\n")
+    "The run's environment has no 'sklearn'. List what the script needs: --pip scikit-learn"
+    """
+    lines = output.rstrip().splitlines()
+    found = NO_MODULE.fullmatch(lines[-1].strip()) if lines else None
+    if found is None:
+        return ""
+    name = found[1]
+    if name == "azureml":
+        return (
+            "Turnout has v1's classes under its own name: write 'from turnout import Run' for "
+            "'from azureml.core import Run' or 'from azureml.core.run import Run'."
+        )
+    return (
+        f"The run's environment has no '{name}'. List what the script needs: "
+        f"--pip {PACKAGES.get(name, name)}"
+    )
 
 
 def warning_text(warning: Any) -> str:

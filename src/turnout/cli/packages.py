@@ -7,9 +7,10 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Any
 
-from turnout.spec.errors import UserError
+from turnout.spec.errors import EnvironmentSpecError, UserError
 
 if TYPE_CHECKING:
+    from turnout.client.conda_dependencies import CondaDependencies
     from turnout.client.environment import Environment
 
 VERSION = re.compile(r"\d+(\.\d+)*")
@@ -110,17 +111,35 @@ def add_packages(found: Environment, given: argparse.Namespace) -> None:
     packages = CondaDependencies(given.conda) if given.conda else CondaDependencies()
     if given.requirements:
         packages.add_requirements(requirements_files.read(given.requirements))
-    for package in given.pip:
-        packages.add_pip_package(package)
+    for package in given.pip:  # What is typed beats what the file says.
+        packages.remove_pip_package(package)
     for package in given.conda_package:
-        packages.add_conda_package(package)
+        packages.remove_conda_package(package)
+    for package in given.pip:
+        packages.add_pip_line(package)
+    for package in given.conda_package:
+        packages.add_conda_line(package)
     if given.python:
         packages.set_python_version(given.python)
-    from turnout.environments.requirements import normalize
-
-    for package in packages.pip_packages:
-        normalize(package)  # refuses what is none, before anything is sent
+    check_lines(packages)
     found.python.conda_dependencies = packages
+
+
+def check_lines(packages: CondaDependencies) -> None:
+    """Refuse what is no requirement before anything is sent, and say where it stands."""
+    from turnout.environments import conda_list, requirements
+
+    origins = packages.origins
+    for check, lines in (
+        (conda_list.parse, packages.conda_packages),
+        (requirements.normalize, packages.pip_packages),
+    ):
+        for line in lines:
+            try:
+                check(line)
+            except EnvironmentSpecError as e:
+                place = origins.get(line)
+                raise UserError(f"{place}: {e.message}" if place else e.message) from None
 
 
 def named_environment(given: argparse.Namespace, text: str) -> Environment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import re
 import sys
@@ -38,6 +39,10 @@ Ctrl-C cancels the run; a second Ctrl-C leaves it to itself. The exit code is th
 
 #: Words that scripts have for options of their own (`--network resnet50`).
 BEFORE_ONLY = {"--help", *packages.LIMITS}
+
+
+#: Short options that name a list of packages, and the long ones that are taken anywhere.
+LISTS = {"-r": "--requirements", "-f": "--conda"}
 
 
 def make_parser() -> Parser:
@@ -115,6 +120,8 @@ def main(argv: Sequence[str]) -> int:
     from turnout.client import submission
     from turnout.client.embedded import default_client
 
+    if text := strayed(given, words):
+        say(text)
     client = default_client()
     config = make_config(given, words[0], words[1:])
     status = StatusLine()
@@ -128,6 +135,20 @@ def main(argv: Sequence[str]) -> int:
     )
     status.clear()
     return detach(view, given) if given.detach else watch(client, view, given)
+
+
+def strayed(given: argparse.Namespace, words: Sequence[str]) -> str:
+    """A note when `-r requirements.txt` went to the script and was most likely meant for us."""
+    if given.environment or packages.asks_for_packages(given):
+        return ""
+    for option, value in itertools.pairwise(words[1:]):
+        long = LISTS.get(option, "")
+        if long and value.endswith((".txt", ".yml", ".yaml")) and Path(value).is_file():
+            return (
+                f"turnout: note: '{option} {value}' goes to {words[0]}, as all short options "
+                f"after the script's name do. To install what it lists: {long} {value}"
+            )
+    return ""
 
 
 def detach(view: dict[str, Any], given: argparse.Namespace) -> int:
@@ -149,10 +170,11 @@ def watch(client: Client, view: dict[str, Any], given: argparse.Namespace) -> in
         print_json({**end, "metrics": found})
         return following.exit_code(end)
     say(f"Run {run} on {view['target']}")
-    end = following.Follower(client, run, cancels=True).follow()
+    follower = following.Follower(client, run, cancels=True)
+    end = follower.follow()
     if end is None:
         return following.INTERRUPTED
-    following.say_end(end)
+    following.say_end(end, follower.tail)
     show_metrics(client, run)
     return following.exit_code(end)
 

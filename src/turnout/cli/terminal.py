@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
 #: State → colour of the terminal (SGR).
 COLOURS = {"completed": 32, "failed": 31, "canceled": 33, "running": 36, "Failed": 31}
+
+
+#: How often the status line's time moves, and after how long it shows one.
+TICK_S = 1.0
+SHOWN_FROM_S = 2.0
 
 
 def print_json(data: Any) -> None:
@@ -116,24 +123,49 @@ def columns(stream: TextIO) -> int:
 
 
 class StatusLine:
-    """One line on the terminal's stderr that says what is being done, rewritten in place.
+    """One line on the terminal's stderr that says what is being done and for how long, rewritten
+    in place.
 
     Silent where stderr is no terminal: a log file wants results, not progress."""
 
     def __init__(self) -> None:
         self.is_terminal = sys.stderr.isatty()
         self.shown = ""
+        self.began = 0.0
+        self.lock = threading.Lock()
+        self.cleared = threading.Event()
 
     def show(self, text: str) -> None:
         if not self.is_terminal or text == self.shown:
             return
-        room = columns(sys.stderr) - 1
-        sys.stderr.write(f"\r\x1b[K\x1b[2m{printable(text)[:room]}\x1b[0m")
+        with self.lock:
+            is_new = not self.shown
+            self.shown = text
+            if is_new:
+                self.began = time.monotonic()
+                self.cleared = threading.Event()
+            self.draw()
+        if is_new:
+            threading.Thread(target=self.tick, args=(self.cleared,), daemon=True).start()
+
+    def tick(self, cleared: threading.Event) -> None:
+        """A long silence is where a person looks at the clock."""
+        while not cleared.wait(TICK_S):
+            with self.lock:
+                if not cleared.is_set():
+                    self.draw()
+
+    def draw(self) -> None:
+        lasted = time.monotonic() - self.began
+        end = f"  {span(int(lasted))}".replace(".0 s", " s") if lasted >= SHOWN_FROM_S else ""
+        room = max(columns(sys.stderr) - 1 - len(end), 0)
+        sys.stderr.write(f"\r\x1b[K\x1b[2m{printable(self.shown)[:room]}{end}\x1b[0m")
         sys.stderr.flush()
-        self.shown = text
 
     def clear(self) -> None:
-        if self.shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self.shown = ""
+        with self.lock:
+            if self.shown:
+                self.cleared.set()
+                self.shown = ""
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()

@@ -86,7 +86,7 @@ class CondaDependencies:
         for option in found.options:
             self.set_pip_option(option)
         for package in found.packages:
-            self.add_pip_package(package)
+            self.add_pip_line(package)
         self._origins.update(found.origins)
 
     # -- packages -------------------------------------------------------------------------------
@@ -125,12 +125,25 @@ class CondaDependencies:
         else:
             replace_or_add(self._conda, text)
 
+    def add_conda_line(self, line: str) -> None:
+        """Add a line of a list, beside others of that name: together they must hold."""
+        text = checked(line)
+        if PYTHON.fullmatch(text):
+            self.add_conda_package(text)
+        else:
+            add(self._conda, text)
+
     def remove_conda_package(self, conda_package: str) -> None:
         self._conda = [p for p in self._conda if key(p) != key(conda_package)]
 
     def add_pip_package(self, pip_package: str) -> None:
         """Add, or replace the one of that name: `scikit-learn==1.5`."""
         replace_or_add(self._pip, checked(pip_package))
+
+    def add_pip_line(self, line: str) -> None:
+        """Add a line of a list, beside others of that name: they may hold for different machines
+        (`numpy<2 ; python_version < "3.9"`), and a contradiction is for the solver to tell."""
+        add(self._pip, checked(line))
 
     def remove_pip_package(self, pip_package: str) -> None:
         self._pip = [p for p in self._pip if key(p) != key(pip_package)]
@@ -234,13 +247,16 @@ class CondaDependencies:
     ) -> None:
         """Take the content of a conda environment file; `lines` has where its entries are."""
         if not isinstance(data, dict):
-            raise RunConfigurationException("A conda environment file is a mapping.")
+            name = f"'{path}' is none: a" if path else "A"
+            raise RunConfigurationException(
+                f"{name} conda environment file is a mapping that has 'dependencies:'."
+            )
         self._name = str(data.get("name") or self._name)
         self._channels = [str(c) for c in data.get("channels") or []]
         for i, item in enumerate(conda_files.entries(data.get("dependencies"), "dependencies")):
             if not isinstance(item, dict):
                 self._take_entry(
-                    str(item), conda_files.where(path, lines, (i,)), self.add_conda_package
+                    str(item), conda_files.where(path, lines, (i,)), self.add_conda_line
                 )
                 continue
             unknown = [key for key in item if key != "pip"]
@@ -259,9 +275,9 @@ class CondaDependencies:
             self.add_requirements(requirements_files.read(path.parent / include["file"]))
         else:
             is_option = text.startswith("-")
-            self._take_entry(
-                text, origin, self.set_pip_option if is_option else self.add_pip_package
-            )
+            if requirements_files.EDITABLE.match(text):
+                raise requirements_files.refused(origin.rstrip(": "), text)
+            self._take_entry(text, origin, self.set_pip_option if is_option else self.add_pip_line)
 
     def _take_entry(self, text: str, origin: str, take: Callable[[str], None]) -> None:
         try:
@@ -307,9 +323,13 @@ def key(package: str) -> str:
     return (found.group(1) if found else package).lower().replace("_", "-").replace(".", "-")
 
 
+def add(packages: list[str], package: str) -> None:
+    if package not in packages:
+        packages.append(package)
+
+
 def replace_or_add(packages: list[str], package: str) -> None:
-    for i, held in enumerate(packages):
-        if key(held) == key(package):
-            packages[i] = package
-            return
-    packages.append(package)
+    """Where the first of that name stands; a program that names it again changes its mind."""
+    at = next((i for i, p in enumerate(packages) if key(p) == key(package)), len(packages))
+    packages[:] = [p for p in packages if key(p) != key(package)]
+    packages.insert(at, package)

@@ -37,8 +37,21 @@ def read(path: Path) -> tuple[Any, dict[tuple[int, ...], int]]:
     except FileNotFoundError:
         raise UserErrorException(f"There is no file '{path}'.") from None
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
-        raise UserErrorException(f"'{path}' cannot be read as YAML: {e}") from None
+        raise UserErrorException(f"'{path}' cannot be read: {why(e)}.{hint(path)}") from None
     return data, dependency_lines(root)
+
+
+def why(error: Exception) -> str:
+    """One line: what is wrong, and where."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return getattr(error, "strerror", None) or "it is not a text file"
+    problem = getattr(error, "problem", None) or "it is not YAML"
+    return f"it is not YAML in line {mark.line + 1}, column {mark.column + 1} ({problem})"
+
+
+def hint(path: Path) -> str:
+    return " A requirements file is given with --requirements." if path.suffix == ".txt" else ""
 
 
 def dependency_lines(root: Any) -> dict[tuple[int, ...], int]:

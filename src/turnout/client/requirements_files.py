@@ -81,6 +81,11 @@ def take_line(
         take_file(found, inner, shown(where, inner), (*above, file.resolve()))
         return
     if line.startswith("-"):
+        if file.suffix in (".yml", ".yaml"):
+            raise UserErrorException(
+                f"'{file}' looks like a conda environment file. Give it with --conda "
+                "(from_conda_specification)."
+            )
         if EDITABLE.match(line):
             raise refused(where, line)
         try:
@@ -108,8 +113,9 @@ def shown(where: str, inner: Path) -> str:
 
 
 def refused(where: str, line: str) -> UserErrorException:
+    place = f"{where}: " if where else ""
     return UserErrorException(
-        f"{where}: '{line}' is a file or folder of this machine, which the target does not have. "
+        f"{place}'{line}' is a file or folder of this machine, which the target does not have. "
         "Put the package into the source folder and import it from there, or name it by an "
         "address: 'name @ https://…'."
     )

@@ -13,7 +13,7 @@ from typing import Any
 from turnout.environments import conda_list, requirements
 from turnout.environments.base import PROGRAM, EnvironmentKind, EnvironmentSettings, Recipe, Step
 from turnout.environments.conda_list import Channel, CondaPackage
-from turnout.environments.uv import variables
+from turnout.environments.uv import named, variables, without_logins
 from turnout.payload.builds.conda_activation import LAUNCHER
 from turnout.spec.environments import EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
@@ -40,10 +40,11 @@ class CondaEnvironment(EnvironmentKind):
         asked["texts"] = {requirements.normalize(line): line.strip() for line in spec.pip}
         asked["provided"] = sorted({*provided, *also_provided})
         count = len([p for p in packages if p.name != "python"]) + len(pip)
-        env = variables(settings)
+        sources = variables(settings)
+        env = without_logins(sources)
         return Recipe(
-            key=key(asked, env),
-            label=label(packages, count),
+            key=key(asked, sources),
+            label=label(packages, pip),
             argv_prefix=("{prefix}/bin/python",),
             env={"CONDA_PREFIX": "{prefix}"},
             path=("{prefix}/bin",),
@@ -154,11 +155,12 @@ def key(asked: dict[str, Any], env: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(data).encode()).hexdigest()
 
 
-def label(packages: Sequence[CondaPackage], count: int) -> str:
+def label(packages: Sequence[CondaPackage], pip: Sequence[str]) -> str:
+    what = named([*(p.text for p in packages if p.name != "python"), *pip])
     python = next((p.version for p in packages if p.name == "python" and p.version), "")
     version = python.removeprefix("==").removesuffix(".*")
     gap = "" if version[:1] in "<>!~" else " "
-    return f"Python{gap}{version}, {counted(count)}" if version else counted(count)
+    return f"Python{gap}{version}, {what}" if version else what
 
 
 def counted(count: int) -> str:

@@ -127,8 +127,21 @@ KNOWN: list[tuple[str, Said]] = [
         ),
     ),
     (
+        r"hint: `(?P<what>[^`]+)` is often confused for `(?P<other>[^`]+)`",
+        lambda m: f"{m['what']} could not be built. Its name today is '{m['other']}'.",
+    ),
+    (
         r"Failed to build `?(?P<what>[^`\n]+)`?",
         build_failed,
+    ),
+    (
+        # The line that says "Failed to build" may be too far up.
+        r"need to install a library that provides `(?P<lib>[^`]+)` for `(?P<what>[^`]+)`",
+        lambda m: (
+            f"{m['what'].replace('@', '==')} could not be built on the target: {m['lib']} is "
+            "missing there. Ask for a version that has a wheel for its Python, or install what "
+            "the build lacks there."
+        ),
     ),
     (
         r"invalid peer certificate",
@@ -154,8 +167,16 @@ KNOWN: list[tuple[str, Said]] = [
         lambda m: f"The packages contradict each other: {m['why']}.",
     ),
     (
-        r"No solution found when resolving dependencies[\s\S]*?cause: (?P<why>[^\n]+)",
-        lambda m: f"The packages cannot be installed together: {m['why'][:400]}",
+        r"[Bb]ecause (?P<what>[A-Za-z0-9._-]+)(?P<spec>[<>=]\S*) has no usable wheels",
+        lambda m: (
+            f"{m['what']} in the versions {m['spec'].replace(',', ', ')} has no wheel for the "
+            "target's Python and system. Ask for another version, or another Python version."
+        ),
+    ),
+    (
+        r"No solution found when resolving dependencies[\s\S]*?cause: (?P<why>[^\n]+"
+        r"(?:\n[ \t]+[^\n]+)*)",
+        lambda m: f"The packages cannot be installed together: {' '.join(m['why'].split())[:600]}",
     ),
 ]
 

@@ -28,7 +28,7 @@ def kind_of(spec: EnvironmentSpec) -> EnvironmentKind:
 def recipe(spec: EnvironmentSpec, settings: EnvironmentSettings | None = None) -> Recipe:
     """The recipe for `spec`. Raises `EnvironmentSpecError` for what no kind can make.
 
-    Example: `recipe(EnvironmentSpec(pip=("numpy",))).label` is "1 package".
+    Example: `recipe(EnvironmentSpec(pip=("numpy",))).label` is "numpy".
     """
     spec.check()
     return kind_of(spec).recipe(spec, settings or EnvironmentSettings())

@@ -17,10 +17,13 @@ from turnout.environments.base import (
 from turnout.environments.requirements import split_provided
 from turnout.spec.environments import PYTHON_RANGE, EnvironmentSpec
 from turnout.spec.errors import EnvironmentSpecError
-from turnout.spec.sources import normal_option
+from turnout.spec.sources import hidden, normal_option
 
 #: Part of every key: raised when the same list must be built in another way.
 FORMAT = 2
+#: A label names so many packages, each with so many characters.
+LABEL_NAMES = 3
+NAME_SHOWN = 40
 #: An older one makes way for the nearest newer (the payload needs 3.8); nothing else is a Python.
 PYTHON_VERSION = re.compile(r"3\.\d+(\.\d+)?")
 
@@ -31,7 +34,7 @@ class UvEnvironment(EnvironmentKind):
     def recipe(self, spec: EnvironmentSpec, settings: EnvironmentSettings) -> Recipe:
         version = check_python(spec.python_version)
         wanted, provided = split_provided(spec.pip)
-        env = variables(settings)
+        env = without_logins(variables(settings))
         asked = {
             "python": version,
             "pip": wanted,
@@ -43,7 +46,7 @@ class UvEnvironment(EnvironmentKind):
         program = (*PROGRAM, "pip")
         return Recipe(
             key=key("uv", asked, settings),
-            label=label(version, wanted),
+            label=label(version, named(wanted)),
             argv_prefix=("{prefix}/bin/python",),
             env={"VIRTUAL_ENV": "{prefix}"},
             path=("{prefix}/bin",),
@@ -54,7 +57,7 @@ class UvEnvironment(EnvironmentKind):
             ),
             build=(
                 Step(
-                    f"Creating an environment ({label(version, wanted, python='Python')})",
+                    f"Creating an environment ({label(version, count(wanted), python='Python')})",
                     (*program, "build", "{files}", "{uv}", "{root}", "{prefix}"),
                     env,
                 ),
@@ -89,6 +92,12 @@ def variables(settings: EnvironmentSettings) -> dict[str, str]:
     return env
 
 
+def without_logins(env: Mapping[str, str]) -> dict[str, str]:
+    """What may be written down with a run. The rest is of the machine that builds: its own uv and
+    pip settings say it there."""
+    return {name: value for name, value in env.items() if hidden(value) == value}
+
+
 def key(kind: str, asked: Mapping[str, object], settings: EnvironmentSettings) -> str:
     """Same packages, Python and sources: same key, in whatever order they were written."""
     sources = [settings.index_url, settings.extra_index_urls, sorted(settings.find_links)]
@@ -97,10 +106,24 @@ def key(kind: str, asked: Mapping[str, object], settings: EnvironmentSettings) -
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def label(version: str | None, wanted: Sequence[str], python: str = "") -> str:
+def label(version: str | None, what: str, python: str = "") -> str:
     gap = "" if version and version[0] in "<>!~" else " "
-    named = f"Python{gap}{version}" if version else python
-    return ", ".join(part for part in (named, count(wanted)) if part)
+    first = f"Python{gap}{version}" if version else python
+    return ", ".join(part for part in (first, what) if part)
+
+
+def named(lines: Sequence[str]) -> str:
+    """What a list of environments shows of one.
+
+    >>> named(["numpy<2", "tool @ https://example.org/tool.whl", "a", "b", "c"])
+    'numpy<2, tool, a and 2 more'
+    >>> named([])
+    'no packages'
+    """
+    names = [re.split(r"\s*[@;]", line)[0][:NAME_SHOWN] for line in lines]
+    if len(names) > LABEL_NAMES + 1:
+        return f"{', '.join(names[:LABEL_NAMES])} and {len(names) - LABEL_NAMES} more"
+    return ", ".join(names) or "no packages"
 
 
 def count(wanted: Sequence[str]) -> str:

@@ -77,7 +77,8 @@ class Follower:
             self.pokes = rundir.bind_datagram(self.folder, rundir.POKE_SOCKET)
         except OSError as e:
             # The script's records are then noticed with the next sign of life.
-            print("no pokes from the script: %s" % e, file=sys.stderr)
+            with contextlib.suppress(OSError):
+                print("no pokes from the script: %s" % e, file=sys.stderr)
             return
         self.poke_fd = self.pokes.fileno()
         self.poll.register(self.poke_fd, select.POLLIN)

@@ -11,7 +11,7 @@ from turnout.payload import rundir, trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, BinaryIO
 
 READY = "ready"
@@ -29,7 +29,11 @@ def folder_of(root: str, digest: str) -> str:
 
 
 def is_ready(root: str, digest: str) -> bool:
-    return os.path.exists(os.path.join(folder_of(root, digest), READY))
+    try:
+        # Empty: the machine lost its power before it was written.
+        return os.stat(os.path.join(folder_of(root, digest), READY)).st_size > 0
+    except OSError:
+        return False
 
 
 def hold(root: str, digest: str) -> BinaryIO | None:
@@ -41,9 +45,10 @@ def hold(root: str, digest: str) -> BinaryIO | None:
     except OSError:
         return None
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        # Waits for who looks whether it is used, or takes it away: both need a moment only.
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
         # A prune that came between opening and locking took it away.
-        if os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:
+        if os.stat(path).st_ino != os.fstat(file.fileno()).st_ino or not is_ready(root, digest):
             raise FileNotFoundError
     except OSError:
         file.close()
@@ -62,11 +67,11 @@ def let_go() -> None:
 
 def finish(prefix: str, label: str) -> None:
     """All is there: from now on it may be used."""
-    image = rundir.read_json(os.path.join(prefix, IMAGE)) or {}
-    locked = rundir.read_json(os.path.join(prefix, LOCK))
+    image = rundir.read_mapping(os.path.join(prefix, IMAGE))
+    locked = rundir.read_mapping(os.path.join(prefix, LOCK))
     about = {
         "label": label,
-        "kind": locked.get("kind", "") if type(locked) is dict else "",
+        "kind": locked.get("kind", ""),
         "size": size_of(prefix) + int(image.get("size") or 0),
         "built_at": time.time(),
     }
@@ -105,10 +110,10 @@ def known(root: str) -> list[dict[str, Any]]:
 
 def describe(root: str, digest: str) -> dict[str, Any]:
     ready = os.path.join(folder_of(root, digest), READY)
-    about = rundir.read_json(ready)
-    row: dict[str, Any] = {"key": digest, "label": "", "kind": "", "ready": about is not None}
+    about = rundir.read_mapping(ready)
+    row: dict[str, Any] = {"key": digest, "label": "", "kind": "", "ready": bool(about)}
     row.update(size=0, built_at=None, used_at=None, in_use=is_locked(folder_of(root, digest)))
-    if about is not None:
+    if about:
         for name in ("label", "kind", "size", "built_at"):
             row[name] = about.get(name, row[name])
         try:
@@ -169,24 +174,28 @@ def prune(
 def take_away(root: str, digest: str, gone: list[str]) -> bool:
     """Move the environment into the trash, unless somebody began to use it just now."""
     folder = folder_of(root, digest)
-    ready = os.path.join(folder, READY)
-    fd = -1
+    there = os.path.join(root, rundir.TRASH, "%s.%x" % (digest[:16], time.time_ns()))
     try:
-        try:
-            fd = os.open(ready, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            pass
-        trash = rundir.make_folder(os.path.join(root, rundir.TRASH))
-        there = os.path.join(trash, "%s.%x" % (digest[:16], time.time_ns()))
-        os.rename(folder, there)
-        gone.append(there)
-        return True
+        rundir.make_folder(os.path.dirname(there))
+        with exclusive(folder + ".lock", os.O_CREAT), contextlib.ExitStack() as used:
+            with contextlib.suppress(FileNotFoundError):
+                used.enter_context(exclusive(os.path.join(folder, READY)))
+            os.rename(folder, there)
     except OSError:
         return False
+    gone.append(there)
+    return True
+
+
+@contextlib.contextmanager
+def exclusive(path: str, flags: int = 0) -> Iterator[None]:
+    """Hold the lock file meanwhile; OSError when somebody else does."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        if fd >= 0:
-            os.close(fd)
+        os.close(fd)
 
 
 def forget_requests(root: str, digests: set[str]) -> None:
@@ -196,18 +205,23 @@ def forget_requests(root: str, digests: set[str]) -> None:
     except OSError:
         return
     for name in names:
-        if name.endswith(".json"):
-            path = os.path.join(folder, name)
-            if (rundir.read_json(path) or {}).get("environment") in digests:
-                rundir.remove_quietly(path)
-                trees.discard(path[: -len("json")] + "files", os.path.join(root, rundir.TRASH))
+        stem, dot, ending = os.path.join(folder, name).rpartition(".")
+        if (
+            ending != "json"
+            or rundir.read_mapping(stem + ".json").get("environment") not in digests
+        ):
+            continue
+        # Whoever asks again at this moment makes it anew in that folder.
+        with contextlib.suppress(OSError), exclusive(stem + ".lock", os.O_CREAT):
+            rundir.remove_quietly(stem + ".json")
+            trees.discard(stem + ".files", os.path.join(root, rundir.TRASH))
 
 
 def delete(folders: list[str]) -> None:
     import subprocess
 
     for folder in folders:
-        image = rundir.read_json(os.path.join(folder, IMAGE)) or {}
+        image = rundir.read_mapping(os.path.join(folder, IMAGE))
         if image.get("image"):
             argv = [str(image.get("client") or "docker"), "image", "rm", str(image["image"])]
             with contextlib.suppress(OSError):

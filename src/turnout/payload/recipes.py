@@ -10,11 +10,13 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 
 from turnout.payload import prefixes, rundir, trees
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
+from turnout.payload.store import failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 #: How often a run that waits for another's build looks at its log and its lock.
 LOOK_S = 0.1
+WORD = re.compile(r"\{\w+\}")
 #: Begins a line of a build program that is for us (turnout.payload.builds.telling).
 MARK = b"\x1e"
 #: A marked line longer than this is no line of ours.
@@ -82,9 +85,8 @@ def part(recipe: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def fill(text: str, words: dict[str, str]) -> str:
-    for word, value in words.items():
-        text = text.replace(word, value)
-    return text
+    """In one pass: a path that is filled in may have braces of its own."""
+    return WORD.sub(lambda found: words.get(found.group(), found.group()), text)
 
 
 def label(recipe: dict[str, Any]) -> str:
@@ -109,10 +111,9 @@ def places(builder: Builder, recipe: dict[str, Any], prefix: str) -> dict[str, s
 
 def answer_of(root: str, recipe: dict[str, Any]) -> dict[str, Any] | None:
     """What came of this request before; None when nothing did or it is not there any more."""
-    found = rundir.read_json(request_path(root, recipe["key"]) + ".json")
-    if found is None or not prefixes.is_ready(root, found["environment"]):
-        return None
-    return found
+    found = rundir.read_mapping(request_path(root, recipe["key"]) + ".json")
+    digest = str(found.get("environment"))
+    return found if rundir.DIGEST.fullmatch(digest) and prefixes.is_ready(root, digest) else None
 
 
 def is_ready(root: str, recipe: dict[str, Any]) -> bool:
@@ -131,8 +132,8 @@ def ensure(builder: Builder, recipe: dict[str, Any]) -> Activation:
         if answer is None or not usable(builder, recipe, answer):
             answer = make_once(builder, recipe)
     except OSError as e:
-        text = "Environment '%s': %s: %s." % (label(recipe), e.filename, e.strerror)
-        raise PrepareError(text) from e
+        why = failure(e, str(e.filename or builder.root))
+        raise PrepareError("Environment '%s': %s" % (label(recipe), why)) from e
     prefix = prefixes.folder_of(builder.root, answer["environment"])
     found = Activation(part(recipe, "activation"), places(builder, recipe, prefix))
     found.notes = answer.get("notes") or []
@@ -145,23 +146,33 @@ def usable(builder: Builder, recipe: dict[str, Any], answer: dict[str, Any]) -> 
     held = prefixes.hold(builder.root, answer["environment"])
     if held is None:
         return False
-    verify: list[str] = recipe.get("verify") or []
-    if not verify:
-        return True
     prefix = prefixes.folder_of(builder.root, answer["environment"])
     words = places(builder, recipe, prefix)
-    quiet = Log(os.devnull)
-    try:
-        if builder.execute([fill(text, words) for text in verify], {}, quiet) == 0:
+    if leads_somewhere(Activation(part(recipe, "activation"), words)):
+        verify: list[str] = recipe.get("verify") or []
+        if not verify or passes(builder, [fill(text, words) for text in verify]):
             return True
-    except StartError:
-        pass
-    finally:
-        quiet.close()
     builder.log.say("The environment is not as it was left; making it again")
     held.close()
     rundir.remove_quietly(os.path.join(prefix, prefixes.READY))
     return False
+
+
+def leads_somewhere(activation: Activation) -> bool:
+    """Whether the interpreter is no link to one that is gone: a host's Pythons come and go, and a
+    command line would then find another one on the `PATH`."""
+    program = "".join(activation.argv_prefix[:1])
+    return os.path.exists(program) or not os.path.islink(program)
+
+
+def passes(builder: Builder, verify: list[str]) -> bool:
+    quiet = Log(os.devnull)
+    try:
+        return builder.execute(verify, {}, quiet) == 0
+    except StartError:
+        return False
+    finally:
+        quiet.close()
 
 
 # -- making ------------------------------------------------------------------------------------
@@ -178,8 +189,8 @@ def make_once(builder: Builder, recipe: dict[str, Any]) -> dict[str, Any]:
         answer = answer_of(builder.root, recipe)
         if answer is not None and prefixes.hold(builder.root, answer["environment"]):
             return answer
-        failed = rundir.read_json(path + ".failed")
-        if waited and failed and failed["at"] >= asked_at:
+        failed = rundir.read_mapping(path + ".failed")
+        if waited and failed.get("at", 0.0) >= asked_at:
             raise PrepareError(failed["message"])
         rundir.remove_quietly(path + ".failed")
         try:
@@ -192,9 +203,8 @@ def make_once(builder: Builder, recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def make(builder: Builder, recipe: dict[str, Any], path: str) -> dict[str, Any]:
-    trash = os.path.join(builder.root, rundir.TRASH)
-    for old in (path + ".files", path + ".log"):
-        trees.discard(old, trash)
+    trees.discard(path + ".files", os.path.join(builder.root, rundir.TRASH))
+    rundir.remove_quietly(path + ".log")
     rundir.make_folder(path + ".files")
     for name, text in part(recipe, "files").items():
         if "/" in name or name in ("", ".", ".."):
@@ -315,14 +325,15 @@ class SharedLog(Log):
     def write(self, data: bytes) -> None:
         data, self.pending = self.pending + data, b""
         while data:
-            if self.line_begins and data.startswith(MARK) and len(data) < WORD_LIMIT:
-                word, end, rest = data.partition(b"\n")
-                if not end:
+            if self.line_begins and data.startswith(MARK):
+                end = data.find(b"\n", 0, WORD_LIMIT)
+                if end >= 0:
+                    self.take(data[1:end])
+                    data = data[end + 1 :]
+                    continue
+                if len(data) < WORD_LIMIT:
                     self.pending = data
                     return
-                self.take(word[1:])
-                data = rest
-                continue
             plain, found, rest = data.partition(b"\n" + MARK)
             plain, data = (plain + b"\n", MARK + rest) if found else (plain, b"")
             self.line_begins = plain.endswith(b"\n")

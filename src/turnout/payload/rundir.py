@@ -134,6 +134,12 @@ def read_json(path: str) -> Any:
         return None
 
 
+def read_mapping(path: str) -> dict[str, Any]:
+    """The file's JSON mapping; empty when there is none or it is anything else."""
+    found = read_json(path)
+    return found if type(found) is dict else {}
+
+
 def boot_id() -> str:
     """Changes when the machine starts anew; "" where the system does not tell."""
     try:

@@ -5,6 +5,7 @@ Contract: docs/design/run-folder.md, "Supervisor". Whatever happens ends in `exi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
 from turnout.payload.recipes import PrepareError
 from turnout.payload.slices import Slice
-from turnout.payload.store import Store, StoreError
+from turnout.payload.store import Store, StoreError, failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class Supervisor:
             return {"reason": "stopped", "message": "Stopped before the script began."}
         except (PrepareError, StartError, StoreError) as e:
             return {"reason": "prepare", "message": str(e)}
+        except OSError as e:
+            return {"reason": "prepare", "message": str(failure(e, str(e.filename or self.root)))}
         return self.watch(pid, output)
 
     # -- making ready --------------------------------------------------------------------------
@@ -140,7 +143,7 @@ class Supervisor:
             there = self.path(rundir.ENVIRONMENT_LOCK)
             try:
                 os.link(activation.lock, there)
-            except FileExistsError:
+            except (FileExistsError, FileNotFoundError):
                 pass
             except OSError:
                 with open(activation.lock, "rb") as file:
@@ -256,7 +259,8 @@ class Supervisor:
             rundir.write_json(self.path(rundir.STATUS), status)
         except OSError as e:
             # A full disk: the run goes on, what is shown of it stays behind.
-            print("status not written: %s" % e, file=sys.stderr)
+            with contextlib.suppress(OSError):  # Our own log is on that disk too.
+                print("status not written: %s" % e, file=sys.stderr)
         self.follower.changed()
 
     def hold_space(self) -> None:

@@ -13,6 +13,8 @@ SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)?\s*([bkmgBKMG]|[kmgKMG]i?[bB])?")
 SYSTEM_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(=[A-Za-z0-9.+~:-]+)?")
 #: Several Pythons, as a conda file asks for them: ">=3.9,<3.12".
 PYTHON_RANGE = re.compile(r"(>=|<=|>|<|!=|~=)3(\.\d+){0,2}(,(>=|<=|>|<|!=|~=)\d+(\.\d+){0,2})*")
+#: What ends a line somewhere, or a word of a command line.
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 #: An image's name with registry, tag and digest. Never an option, never two words.
 IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 
@@ -121,7 +123,7 @@ class EnvironmentSpec:
         if self.user_managed:
             return
         for line in (*self.pip, *self.conda):
-            if not line.strip() or "\n" in line or line.lstrip().startswith("-"):
+            if not line.strip() or CONTROL.search(line) or line.lstrip().startswith("-"):
                 raise EnvironmentSpecError(
                     f"{line!r} is not a package requirement. Write a name with an optional "
                     "version, for example 'scikit-learn==1.5'."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from turnout.payload import processes
 from turnout.payload.builds import bytecode
+from turnout.testing.waiting import until
 
 TAG = str(sys.implementation.cache_tag)
 
@@ -82,3 +85,38 @@ def test_what_does_not_compile_is_left_to_whoever_imports_it(tmp_path: Path) -> 
 def test_a_package_without_a_record_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "one" / "odd-1.dist-info").mkdir(parents=True)
     compile_all(tmp_path, tmp_path / "one")
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core compiles by itself")
+async def test_no_worker_outlives_a_compilation_that_is_killed(tmp_path: Path) -> None:
+    code = "".join(f"def f{n}(x):\n    return [x + {n} for _ in range(x)]\n" for n in range(500))
+    files = [tmp_path / f"m{n}.py" for n in range(400)]
+    for file in files:
+        file.write_text(code)
+    listed = tmp_path / "compile.json"
+    listed.write_text(json.dumps([str(file) for file in files]))
+    argv = [sys.executable, "-I", "-c", bytecode.COMPILE, str(listed)]
+    process = subprocess.Popen(argv)
+    workers: list[int] = []
+
+    async def busy() -> bool:
+        workers[:] = processes.descendants(process.pid)
+        return len(list(tmp_path.glob("__pycache__/*"))) > 10
+
+    async def gone() -> bool:
+        return not any(is_running(pid) for pid in workers)
+
+    try:
+        await until(busy, "workers compile")
+    finally:
+        process.kill()
+        process.wait()
+    assert workers
+    await until(gone, "the workers end")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False

@@ -106,6 +106,26 @@ async def test_package_that_does_not_build(building: Building) -> None:
         assert "RuntimeError: needs libfoo" in text
 
 
+async def test_a_build_that_says_much_before_it_fails(building: Building, wheels: Path) -> None:
+    """The package and the error are named, although a screen of words lies between them."""
+    source = building.root / "noisy-1.0"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    (source / "backend.py").write_text(
+        "import sys\nprint('\\n'.join(f'compiling {n}' for n in range(300)), file=sys.stderr)\n"
+        "print('x.c:3: error: no libfoo', file=sys.stderr)\n"
+        "print('\\n'.join(f'note {n}' for n in range(30)), file=sys.stderr)\nsys.exit(1)\n"
+    )
+    with tarfile.open(wheels / "noisy-1.0.tar.gz", "w:gz") as archive:
+        archive.add(source, "noisy-1.0")
+    for line in ("noisy", "noisy==1.0"):
+        text = await failure(building, recipe(line))
+        assert "noisy" in text.splitlines()[0]
+        assert "no libfoo" in text.splitlines()[0]
+
+
 async def test_python_that_is_not_there(building: Building) -> None:
     text = await failure(building, recipe("greeting", python="3.99"))
     assert text.startswith("Python 3.99 is not on the target and could not be downloaded.")

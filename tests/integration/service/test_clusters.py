@@ -217,6 +217,16 @@ async def test_scale_can_be_changed_and_is_kept_within_bounds(service: Service) 
     assert answer.status_code in (404, 409)
 
 
+async def test_nobody_waits_beside_idle_nodes_of_another_cluster(service: Service) -> None:
+    size = f"{CORES}c1g"
+    await service.create("first", vm_size=size, idle_seconds_before_scaledown=3600)
+    await service.create("second", vm_size=size, idle_seconds_before_scaledown=3600)
+    await service.reached(await service.submit("print(1)", "first"), "completed")
+    await service.counted(1, "first")
+    await service.reached(await service.submit("print(2)", "second"), "completed")
+    assert await service.nodes("first") == []
+
+
 async def test_deleting_one_with_runs_needs_force(service: Service, tmp_path: Path) -> None:
     await service.create()
     run = await service.submit(waits_for(tmp_path / "never"))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from turnout.cli import submit
+from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.script_run_config import ScriptRunConfig
 from turnout.spec.errors import UserError
 
@@ -192,3 +193,35 @@ def test_contradictions(folder: Path, argv: str, text: str) -> None:
     (folder / "a.py").touch()
     with pytest.raises(UserError, match=text):
         config(*argv.split()).to_spec()
+
+
+def test_a_note_when_a_list_went_to_the_script(folder: Path) -> None:
+    def note(*argv: str) -> str:
+        parser = submit.make_parser()
+        ours, words = submit.split(argv, parser)
+        return submit.strayed(parser.parse_args(ours), words)
+
+    (folder / "r.txt").write_text("six")
+    assert "--requirements r.txt" in note("a.py", "-r", "r.txt")
+    assert note("a.py", "-r", "none.txt") == note("a.py", "-r", "7") == ""
+    assert note("-r", "r.txt", "a.py", "-r", "r.txt") == ""
+
+
+def test_lines_of_the_command_line_must_hold_together(folder: Path) -> None:
+    found = config("--pip", "six<1", "--pip", "six>1.5", "a.py").run_config.environment.python
+    assert found.conda_dependencies.pip_packages == ["six<1", "six>1.5"]
+
+
+def test_the_line_of_what_is_no_requirement(folder: Path) -> None:
+    (folder / "r.txt").write_text("six\nfoo bar\n")
+    with pytest.raises(UserError, match=r"r\.txt, line 2: 'foo bar' is not a package"):
+        config("-r", "r.txt", "a.py")
+    (folder / "c.yml").write_text("dependencies:\n  - six\n  - numpy =1 foo bar\n")
+    with pytest.raises(UserError, match=r"c\.yml, line 3: 'numpy =1 foo bar' is not a conda"):
+        config("-f", "c.yml", "a.py")
+    (folder / "c.yml").write_text("dependencies:\n  - pip:\n    - -e .\n")
+    with pytest.raises(UserErrorException, match=r"c\.yml, line 3: '-e \.' is a file or folder"):
+        config("-f", "c.yml", "a.py")
+    (folder / "c.yml").write_text("- six\n")
+    with pytest.raises(RunConfigurationException, match=r"'c\.yml' is none"):
+        config("-f", "c.yml", "a.py")

@@ -126,7 +126,10 @@ def test_conda_files(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("dependencies:\n- numpy\n- pip:\n  - -e .\n", "c.yml, line 4: The pip option '-e'"),
+        (
+            "dependencies:\n- numpy\n- pip:\n  - -e .\n",
+            "c.yml, line 4: '-e .' is a file or folder",
+        ),
         ("dependencies:\n- python>=2.6\n", "c.yml, line 2: '>=2.6' is no Python version"),
         ("dependencies:\n- npm: [x]\n", "c.yml, line 2: 'npm' is no list"),
         ("dependencies: numpy\n", "must be a list"),

@@ -225,7 +225,7 @@ def test_other_wrong_package_lists(tmp_path: Path) -> None:
     with pytest.raises(UserErrorException, match="no file"):
         CondaDependencies(tmp_path / "none.yml")
     (tmp_path / "bad.yml").write_text("a: [")
-    with pytest.raises(UserErrorException, match="as YAML"):
+    with pytest.raises(UserErrorException, match="not YAML in line 1, column 5"):
         CondaDependencies(tmp_path / "bad.yml")
 
 
@@ -297,3 +297,26 @@ def test_limits_do_not_change_the_shared_configuration(source: Path) -> None:
 def test_bad_submissions_are_refused(source: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         ScriptRunConfig(**{"source_directory": source, "script": "train.py", **given}).to_spec()
+
+
+def test_lines_of_one_name_stay_beside_each_other(tmp_path: Path) -> None:
+    lines = ["numpy<2 ; python_version < '3.9'", "numpy>=2 ; python_version >= '3.9'"]
+    (tmp_path / "r.txt").write_text("\n".join(lines))
+    assert CondaDependencies.from_requirements(tmp_path / "r.txt").pip_packages == lines
+    (tmp_path / "c.yml").write_text("dependencies: [toy>=1, toy<2, pip: [six<1, six>1.5]]")
+    found = CondaDependencies(tmp_path / "c.yml")
+    assert found.conda_packages == ["toy>=1", "toy<2"]
+    assert found.pip_packages == ["six<1", "six>1.5"]
+    again = CondaDependencies(_underlying_structure=found.as_dict())
+    assert again == found
+    found.add_pip_package("six==1.16")  # A program changes its mind.
+    assert found.pip_packages == ["six==1.16"]
+
+
+def test_a_file_of_the_other_kind(tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text("dependencies:\n  - numpy\n")
+    with pytest.raises(UserErrorException, match="--conda"):
+        CondaDependencies.from_requirements(tmp_path / "c.yml")
+    (tmp_path / "r.txt").write_text("idna\n# more\ncolorama ; a == 'b'\n- x: [")
+    with pytest.raises(UserErrorException, match="--requirements"):
+        CondaDependencies(tmp_path / "r.txt")

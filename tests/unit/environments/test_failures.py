@@ -75,6 +75,30 @@ error: No solution found when resolving dependencies
   cause: Because numpy==1.19.0 has no usable wheels and you require numpy==1.19.0, we can \
 conclude that your requirements are unsatisfiable.
 """
+NO_WHEELS = """\
+error: No solution found when resolving dependencies
+  cause: Because scikit-learn>=0.20.0,<=0.20.4 has no usable wheels and only the following \
+versions of scikit-learn are available:
+             scikit-learn<0.20.dev0
+         we can conclude that scikit-learn==0.20.* cannot be used.
+"""
+DEPENDS = """\
+error: No solution found when resolving dependencies
+  cause: Because requests==2.32.3 depends on urllib3>=1.21.1,<3 and you require \
+requests==2.32.3, we can conclude that you require urllib3>=1.21.1,<3.
+         And because you require urllib3<1.20, we can conclude that your requirements are \
+unsatisfiable.
+"""
+CUT = """\
+         error: Command '['gcc']' returned non-zero exit status 1.
+hint: This error likely indicates that you need to install a library that provides \
+`longintrepr.h` for `pycrypto@2.6.1`
+"""
+CONFUSED = """\
+error: Failed to build `sklearn==0.0.post12`
+hint: `sklearn` is often confused for `scikit-learn`. Did you mean to install \
+`scikit-learn` instead?
+"""
 FULL = """\
 Resolved 1 package in 116ms
 error: Failed to download `idna==3.20`
@@ -104,6 +128,10 @@ Pythons on this machine:
     [
         (NOT_FOUND, ["no package 'this-package-does-not-exist-zz9'", "spelling"]),
         (NO_VERSION, ["no version of idna", "'idna==99.0'"]),
+        (NO_WHEELS, ["scikit-learn", ">=0.20.0, <=0.20.4", "no wheel"]),
+        (DEPENDS, ["cannot be installed together", "you require urllib3<1.20"]),
+        (CUT, ["pycrypto==2.6.1 could not be built", "longintrepr.h"]),
+        (CONFUSED, ["sklearn could not be built", "'scikit-learn'"]),
         (CONFLICT, ["contradict", "idna==3.4 and idna==3.6"]),
         (INCOMPATIBLE, ["contradict", "pandas<1 and pandas>2"]),
         (REFUSED, ["cannot be reached", "(127.0.0.1:9)"]),

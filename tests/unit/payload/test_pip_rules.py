@@ -98,3 +98,18 @@ def test_broken_file_is_left_out(
 def test_pip_config_can_be_switched_off(environ: dict[str, str], tmp_path: Path) -> None:
     write(tmp_path, ".config/pip/pip.conf", "[global]\nindex-url = https://file\n")
     assert pip_rules.uv_variables({**environ, "PIP_CONFIG_FILE": "/dev/null"}) == {}
+
+
+@pytest.mark.parametrize("before", ["", "[global]\n", "[global]\nindex-url = https://x\n"])
+def test_a_file_that_cannot_be_read_is_not_quoted(
+    environ: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    before: str,
+) -> None:
+    text = f"{before}https://ana!hunter2@pypi.example.org\n[global\n"
+    write(tmp_path, ".pip/pip.conf", text)
+    assert pip_rules.uv_variables(environ) == {}
+    said = capsys.readouterr().err
+    assert "pip.conf cannot be read and is left out (line " in said
+    assert "hunter2" not in said

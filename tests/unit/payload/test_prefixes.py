@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,3 +99,40 @@ def test_nothing_is_held_that_is_not_there(tmp_path: Path) -> None:
     assert prefixes.hold(str(tmp_path), "b" * 64) is None
     with pytest.raises(ValueError, match="cannot name"):
         prefixes.folder_of(str(tmp_path), "../x")
+
+
+def test_what_is_being_made_anew_is_not_pruned_away(tmp_path: Path) -> None:
+    digest = make(tmp_path, "one")
+    files = tmp_path / "requests" / "one.files"
+    files.mkdir()
+    with prefixes.exclusive(str(tmp_path / "requests" / "one.lock"), os.O_CREAT):
+        prefixes.forget_requests(str(tmp_path), {digest})
+        assert files.exists()
+    with prefixes.exclusive(prefixes.folder_of(str(tmp_path), digest) + ".lock", os.O_CREAT):
+        assert not prefixes.take_away(str(tmp_path), digest, [])
+    assert prune(tmp_path) == ["one"]
+    assert not files.exists()
+
+
+def test_use_waits_for_who_looks(tmp_path: Path) -> None:
+    digest = make(tmp_path, "one")
+    held: list[object] = []
+    with prefixes.exclusive(os.path.join(prefixes.folder_of(str(tmp_path), digest), "ready")):
+        user = threading.Thread(target=lambda: held.append(prefixes.hold(str(tmp_path), digest)))
+        user.start()
+        user.join(0.05)
+    user.join()
+    assert held[0] is not None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '"x"', "{", "null"])
+def test_damaged_files_stop_nothing(tmp_path: Path, text: str) -> None:
+    digest = make(tmp_path, "one")
+    prefix = Path(prefixes.folder_of(str(tmp_path), digest))
+    (prefix / "ready").write_text(text)
+    (tmp_path / "requests" / "two.json").write_text(text)
+    (row,) = prefixes.known(str(tmp_path))
+    assert not row["ready"]
+    assert prefixes.is_ready(str(tmp_path), digest) is bool(text)
+    assert prune(tmp_path) == [""]
+    assert not (tmp_path / "requests" / "one.json").exists()

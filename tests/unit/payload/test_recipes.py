@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -166,6 +167,73 @@ def test_what_was_damaged_is_made_again(tmp_path: Path) -> None:
     damaged = Run(tmp_path, "three", lambda log: next(results))
     damaged.ensure(made)
     assert [argv[0] for argv, _ in damaged.executed] == ["look", "lock", "build"]
+
+
+def test_a_python_that_was_removed_from_the_host(tmp_path: Path) -> None:
+    base = tmp_path / "python3"
+    base.touch()
+
+    def act(log: Log) -> int:
+        python = prefix_of(tmp_path) / "bin" / "python"
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.unlink(missing_ok=True)
+        python.symlink_to(base)
+        return 0
+
+    made = make_recipe("lock", "build")
+    Run(tmp_path, "one", act).ensure(made)
+    known = Run(tmp_path, "two", act)
+    known.ensure(made)
+    assert known.executed == []
+    base.rename(tmp_path / "python3.99")
+    again = Run(tmp_path, "three", act)
+    again.ensure(made)
+    assert [argv[0] for argv, _ in again.executed] == ["lock", "build"]
+    assert "not as it was left" in again.text()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '"x"', '{"environment": "zz", "at": 1}'])
+def test_a_damaged_request_is_made_again(tmp_path: Path, text: str) -> None:
+    for ending in ("json", "failed"):
+        rundir.make_folder(str(tmp_path / "requests"))
+        (tmp_path / "requests" / f"{KEY}.{ending}").write_text(text)
+    made = make_recipe("lock", "build")
+    assert not recipes.is_ready(str(tmp_path), made)
+    run = Run(tmp_path, "run")
+    run.ensure(made)
+    assert len(run.executed) == 2
+
+
+def test_what_a_program_says_before_much_output_is_heard(tmp_path: Path) -> None:
+    def act(log: Log) -> int:
+        log.write(tell({"error": "There is no package 'x'."}) + b"x" * (recipes.WORD_LIMIT + 1))
+        return 1
+
+    with pytest.raises(PrepareError, match=r"^There is no package 'x'\.$"):
+        Run(tmp_path, "run", act).ensure(make_recipe("lock"))
+
+
+def test_nothing_stays_of_a_build_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "requests" / f"{KEY}.files").mkdir(parents=True)
+    (tmp_path / "requests" / f"{KEY}.log").write_text("half")
+    Run(tmp_path, "run").ensure(make_recipe("lock", "build"))
+    assert list((tmp_path / "trash").iterdir()) == []
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    run = Run(tmp_path, "run")
+    monkeypatch.setattr(rundir, "write_all", full)
+    with pytest.raises(PrepareError, match="The disk is full") as caught:
+        run.ensure(make_recipe("lock", "build"))
+    assert "None" not in str(caught.value)
+
+
+def test_words_are_filled_in_once() -> None:
+    words = {"{root}": "/a{uv}", "{uv}": "/b{root}"}
+    assert recipes.fill("{root} {uv} {other} {}", words) == "/a{uv} /b{root} {other} {}"
 
 
 def test_no_lock_is_a_fault(tmp_path: Path) -> None:

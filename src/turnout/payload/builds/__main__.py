@@ -13,6 +13,8 @@ if __name__ == "__main__":
 
     from turnout.payload.builds.telling import BuildError, fail
 
+    # The log is UTF-8 whatever the host's locale is, and no character may end a build.
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     try:
         module = import_module("turnout.payload.builds.%s" % sys.argv[1])
         sys.exit(module.main(sys.argv[2:]))

@@ -16,18 +16,26 @@ import shutil
 from turnout.payload.builds.telling import run, say, status
 
 #: Run by the environment's own Python: compiles the files listed, on every core.
-COMPILE = """
+COMPILE = '''
 import compileall, functools, json, os, sys
 from concurrent.futures import ProcessPoolExecutor
 files = json.load(open(sys.argv[1]))
 work = functools.partial(compileall.compile_file, quiet=2)
+# The workers of a pool that is killed would wait for ever: they die with it (PR_SET_PDEATHSIG).
+bound = """
+try:
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+except Exception:
+    pass
+"""
 cores = len(os.sched_getaffinity(0))
 if cores > 1 and len(files) > 200:
-    with ProcessPoolExecutor(cores) as pool:
+    with ProcessPoolExecutor(cores, initializer=exec, initargs=(bound,)) as pool:
         list(pool.map(work, files, chunksize=50))
 else:
     list(map(work, files))
-"""
+'''
 
 
 class Package:

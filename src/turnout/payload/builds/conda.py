@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> int:
     phase, files, uv, root = argv[:4]
+    pip.use_own_folders(root)
     trusted = pip_rules.uv_variables(os.environ).get("SSL_CERT_FILE")
     if trusted:  # What pip trusts on this host holds for channels too.
         os.environ.setdefault("SSL_CERT_FILE", trusted)

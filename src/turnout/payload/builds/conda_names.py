@@ -302,6 +302,8 @@ def to_pip(packages: Iterable[dict[str, Any]]) -> Mapped:
             mapped.python = plain or mapped.python
         elif do := not_there(name):
             mapped.impossible.append((text, "is a conda package that PyPI does not have. %s" % do))
+        elif name == "pip":
+            continue  # In every list, and missed by nobody.
         elif why := left_out(name):
             mapped.notes.append("'%s' is left out: %s." % (text, why))
         else:

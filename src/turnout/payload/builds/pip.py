@@ -18,6 +18,7 @@ import subprocess
 from turnout.payload.builds import bytecode, pip_rules
 from turnout.payload.builds.telling import (
     BuildError,
+    bound,
     note,
     read_lock,
     request,
@@ -29,7 +30,6 @@ from turnout.payload.builds.telling import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 #: What the payload needs.
@@ -40,20 +40,44 @@ PIN = re.compile(
 #: Which requirement uv could not meet, in its words.
 BLAMED = (
     r"[Bb]ecause there (?:is|are) no versions? of ([A-Za-z0-9._-]+)",
-    r"[Bb]ecause ([A-Za-z0-9._-]+)(?:==\S+)? (?:has no|was not found)",
+    r"[Bb]ecause ([A-Za-z0-9._-]+)(?:[=<>!~]\S+)? (?:has no|was not found)",
     r"[Ff]ailed to (?:build|download and build) `([A-Za-z0-9._-]+)",
     r"all versions of ([A-Za-z0-9._-]+) ",
     r"(?:and|that) ([A-Za-z0-9._-]+)==\S+ depends on Python",
     r"does not satisfy Python\S+ (?:and|we can conclude that) ([A-Za-z0-9._-]+)==",
 )
+#: What a build says of its failure: Python's exceptions, compilers' errors.
+SAID_WHY = re.compile(r"^\w*(?:Error|Exception)\b|\berror: (?!Command )")
+#: Lines at the end of a log that a failure shows (payload/logs.py).
+KEPT_LINES = 10
 DOWNLOAD = re.compile(r"\s*(Downloading|Building) (\S+)(?: \(([^)]+)\))?")
 
 
 def main(argv: list[str]) -> int:
     phase, files, uv, root = argv[:4]
+    use_own_folders(root)
     if phase == "lock":
         return lock(files, uv)
     return build(files, uv, root, argv[4])
+
+
+def use_own_folders(root: str) -> None:
+    """Where the person's home cannot be written to, uv keeps what it keeps in the host root."""
+    home = os.path.expanduser("~")
+    for name, variable, usual in (
+        ("UV_CACHE_DIR", "XDG_CACHE_HOME", ".cache"),
+        ("UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME", ".local/share"),
+    ):
+        folder = os.path.join(os.environ.get(variable) or os.path.join(home, usual), "uv")
+        if not os.environ.get(name) and not can_write(folder):
+            os.environ[name] = os.path.join(root, "cache", name.lower())
+
+
+def can_write(folder: str) -> bool:
+    """Whether the folder can be made or written to."""
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def lock(files: str, uv: str) -> int:
@@ -203,6 +227,7 @@ def said_by(argv: list[str]) -> list[str]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            preexec_fn=bound(),
         )
     except OSError:
         return []
@@ -213,7 +238,9 @@ def installed_pythons(uv: str) -> list[tuple[tuple[int, ...], str]]:
     """(version, path) of this machine's Pythons that are new enough, oldest first."""
     argv = [uv, "python", "list", "--only-installed", "--output-format", "json"]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=bound()
+        )
         rows = json.loads(done.stdout)
     except (OSError, ValueError):
         return []
@@ -271,7 +298,7 @@ def resolve(
             return 0, output.splitlines()
         index = blamed_pin(output, wanted)
         if index is None:
-            say(output)
+            say_failure(output)
             return code, []
         pin = wanted[index]
         name = pinned_name(pin)
@@ -282,7 +309,9 @@ def resolve(
         newer = nearest_newer(uv, python["path"], pin, options, files) if relax else None
         if newer is None:
             # Its own words on what is wrong with the pin, wheels or not.
-            return install_alone(uv, python["path"], pin, options, files, heard) or 1, []
+            code, output = install_alone(uv, python["path"], pin, options, files)
+            say_failure(output)
+            return code or 1, []
         note(
             "'%s' cannot be had for Python %s; %s, the nearest newer, is installed instead."
             % (pin, python["version"], newer)
@@ -301,6 +330,19 @@ def numpy_one(files: str) -> list[str]:
     return ["--constraint", path, "--only-binary", "numpy"]
 
 
+def say_failure(output: str) -> None:
+    """uv's words, with what counts at the end, where a person looks: which package did not build
+    and the last thing that its build said."""
+    say(output)
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    failed = [
+        line for line in lines if re.search(r"Failed to (?:build|download and build) `", line)
+    ]
+    if failed and failed[0] not in lines[-KEPT_LINES:]:
+        errors = [line for line in lines if SAID_WHY.search(line)]
+        say("%s\n[stderr]\n    %s" % (failed[0], (errors or lines)[-1]))
+
+
 def pinned_name(pin: str) -> str:
     found = PIN.fullmatch(pin)
     return found.group("name") if found else ""
@@ -309,7 +351,7 @@ def pinned_name(pin: str) -> str:
 def can_be_built(uv: str, python: str, pin: str, options: list[str], files: str) -> bool:
     """Whether a package without a wheel builds on this machine; uv keeps what it built."""
     status("Building %s" % pin)
-    return install_alone(uv, python, pin, options, files, lambda line: None) == 0
+    return install_alone(uv, python, pin, options, files)[0] == 0
 
 
 def install_alone(
@@ -318,15 +360,14 @@ def install_alone(
     pin: str,
     options: list[str],
     files: str,
-    heard: Callable[[str], str | None],
-) -> int:
-    """Install the one package into a folder that is thrown away; uv's exit code."""
+) -> tuple[int, str]:
+    """Install the one package into a folder that is thrown away: (uv's exit code, its words)."""
     folder = os.path.join(files, "alone")
     argv = [uv, "pip", "install", "--quiet", "--no-deps", "--target", folder, "--python", python]
     argv += [*options, *sources(options), "--directory", files, pin]
-    code, _ = run(argv, environment(), heard)
+    code, output = run(argv, environment(), lambda line: None)
     shutil.rmtree(folder, ignore_errors=True)
-    return code
+    return code, output
 
 
 def compile_list(
@@ -345,6 +386,7 @@ def compile_list(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=bound(),
         )
     except OSError as e:
         raise BuildError("uv cannot be started: %s." % e.strerror) from e

@@ -56,7 +56,10 @@ def pip_options(environ: Mapping[str, str]) -> dict[str, str]:
         try:
             parser.read(file, encoding="utf-8")
         except (configparser.Error, OSError, UnicodeError) as e:
-            sys.stderr.write(f"pip's configuration {file} is left out: {e}\n")
+            # Not its words: they quote the line, which may hold a password.
+            line = getattr(e, "lineno", None) or next(iter(getattr(e, "errors", [])), [None])[0]
+            where = f" (line {line})" if line else ""
+            sys.stderr.write(f"pip's configuration {file} cannot be read and is left out{where}\n")
             continue
         for section in ("global", "install"):
             if parser.has_section(section):

@@ -83,6 +83,12 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def bound() -> Callable[[], None]:
+    """For `preexec_fn`: the program dies with us."""
+    parent = os.getpid()
+    return lambda: die_with(parent)
+
+
 def run(
     argv: list[str],
     env: dict[str, str] | None = None,
@@ -92,7 +98,6 @@ def run(
 
     `heard` may turn a line into another, or into None to keep it out of the log.
     """
-    parent = os.getpid()
     try:
         process = subprocess.Popen(
             argv,
@@ -100,7 +105,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=lambda: die_with(parent),
+            preexec_fn=bound(),
         )
     except OSError as e:
         raise BuildError("%s cannot be started: %s." % (argv[0], e.strerror)) from e

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from sqlalchemy import delete, select
@@ -160,6 +160,9 @@ async def serve(session: Session, world: World, cluster: TargetRow) -> None:
     nodes = [as_node(row) for row in world.of(cluster)]
     fresh = carve(world, size, policy.max_nodes)
     plan = autoscale.plan(waiting, nodes, policy, len(fresh), at.timestamp())
+    if plan.short and await make_room(session, world, cluster):
+        fresh = carve(world, size, policy.max_nodes)
+        plan = autoscale.plan(waiting, nodes, policy, len(fresh), at.timestamp())
     for row in [r for r in world.of(cluster) if r.name in plan.shrink]:
         world.nodes.remove(row)
         await session.delete(row)
@@ -179,16 +182,41 @@ async def serve(session: Session, world: World, cluster: TargetRow) -> None:
         world.nodes.append(row)
     if plan.grow or plan.shrink:
         await note(session, cluster.name, change_of(plan))
-    give(world, cluster)
+    give(world, cluster, len(fresh) - plan.grow)
 
 
-def give(world: World, cluster: TargetRow) -> None:
+async def make_room(session: Session, world: World, wanting: TargetRow) -> bool:
+    """Let go what other clusters do not need now: nobody waits beside an idle machine."""
+    gone: set[str] = set()
+    for cluster in world.clusters:
+        if cluster is wanting:
+            continue
+        waiting = [waits(run) for run in world.waiting(cluster)]
+        nodes = [as_node(row) for row in world.of(cluster)]
+        policy = replace(policy_of(cluster), idle_s=0.0)
+        plan = autoscale.plan(waiting, nodes, policy, 0, now().timestamp())
+        if plan.shrink:
+            gone.update(plan.shrink)
+            await note(session, cluster.name, f"{', '.join(plan.shrink)} let go: others wait")
+    for row in [r for r in world.nodes if r.name in gone]:
+        world.nodes.remove(row)
+        await session.delete(row)
+    await session.flush()
+    return bool(gone)
+
+
+def give(world: World, cluster: TargetRow, room: int) -> None:
     """Give idle nodes to runs; those that wait on are told why."""
     rows = {row.name: row for row in world.of(cluster)}
     waiting = world.waiting(cluster)
     running = Counter("" for row in rows.values() if row.run is not None)
     placed = placement.place(
-        [waits(run) for run in waiting], [as_node(row) for row in rows.values()], running
+        [waits(run) for run in waiting],
+        [as_node(row) for row in rows.values()],
+        running,
+        cluster=cluster.name,
+        max_nodes=policy_of(cluster).max_nodes,
+        room=room,
     )
     for run in waiting:
         names = placed.assigned.get(run.id, ())
