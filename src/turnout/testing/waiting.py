@@ -17,3 +17,12 @@ async def until(claim: Callable[[], Awaitable[bool]], what: str) -> None:
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {PATIENCE_S:g} s: {what}")
         await asyncio.sleep(0.01)
+
+
+def wait_until(claim: Callable[[], bool], what: str) -> None:
+    """`until` for tests that are not asynchronous."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not claim():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {PATIENCE_S:g} s: {what}")
+        time.sleep(0.01)
