@@ -12,7 +12,7 @@ import pytest
 
 from turnout.payload import processes
 from turnout.payload.builds import bytecode
-from turnout.testing.waiting import wait_until
+from turnout.testing.waiting import is_running, wait_until
 
 TAG = str(sys.implementation.cache_tag)
 
@@ -113,10 +113,3 @@ def test_no_worker_outlives_a_compilation_that_is_killed(tmp_path: Path) -> None
         process.wait()
     assert workers
     wait_until(gone, "the workers end")
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False

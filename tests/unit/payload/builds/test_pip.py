@@ -12,7 +12,7 @@ import pytest
 
 from turnout.payload import builds
 from turnout.payload.builds import pip
-from turnout.testing.waiting import wait_until
+from turnout.testing.waiting import is_running, wait_until
 
 CALLS = {
     "compile": "pip.compile_list(sys.argv[1], 'python', ['x'], [], sys.argv[2])",
@@ -33,7 +33,7 @@ def test_uv_dies_with_a_build_that_is_killed(tmp_path: Path, call: str) -> None:
         return said.exists()
 
     def ended() -> bool:
-        return not Path(f"/proc/{pid}").exists()
+        return not is_running(pid)
 
     try:
         wait_until(started, "uv runs")
