@@ -205,15 +205,14 @@ def forget_requests(root: str, digests: set[str]) -> None:
     except OSError:
         return
     for name in names:
-        stem, dot, ending = os.path.join(folder, name).rpartition(".")
-        if (
-            ending != "json"
-            or rundir.read_mapping(stem + ".json").get("environment") not in digests
-        ):
+        path = os.path.join(folder, name)
+        found = rundir.read_mapping(path) if name.endswith(".json") else {}
+        if found.get("environment") not in digests:
             continue
+        stem = path[: -len(".json")]
         # Whoever asks again at this moment makes it anew in that folder.
         with contextlib.suppress(OSError), exclusive(stem + ".lock", os.O_CREAT):
-            rundir.remove_quietly(stem + ".json")
+            rundir.remove_quietly(path)
             trees.discard(stem + ".files", os.path.join(root, rundir.TRASH))
 
 

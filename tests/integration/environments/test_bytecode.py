@@ -12,7 +12,7 @@ import pytest
 
 from turnout.payload import processes
 from turnout.payload.builds import bytecode
-from turnout.testing.waiting import until
+from turnout.testing.waiting import is_running, wait_until
 
 TAG = str(sys.implementation.cache_tag)
 
@@ -88,7 +88,7 @@ def test_a_package_without_a_record_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core compiles by itself")
-async def test_no_worker_outlives_a_compilation_that_is_killed(tmp_path: Path) -> None:
+def test_no_worker_outlives_a_compilation_that_is_killed(tmp_path: Path) -> None:
     code = "".join(f"def f{n}(x):\n    return [x + {n} for _ in range(x)]\n" for n in range(500))
     files = [tmp_path / f"m{n}.py" for n in range(400)]
     for file in files:
@@ -99,24 +99,17 @@ async def test_no_worker_outlives_a_compilation_that_is_killed(tmp_path: Path) -
     process = subprocess.Popen(argv)
     workers: list[int] = []
 
-    async def busy() -> bool:
+    def busy() -> bool:
         workers[:] = processes.descendants(process.pid)
         return len(list(tmp_path.glob("__pycache__/*"))) > 10
 
-    async def gone() -> bool:
+    def gone() -> bool:
         return not any(is_running(pid) for pid in workers)
 
     try:
-        await until(busy, "workers compile")
+        wait_until(busy, "workers compile")
     finally:
         process.kill()
         process.wait()
     assert workers
-    await until(gone, "the workers end")
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
+    wait_until(gone, "the workers end")

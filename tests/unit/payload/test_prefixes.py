@@ -117,7 +117,7 @@ def test_what_is_being_made_anew_is_not_pruned_away(tmp_path: Path) -> None:
 def test_use_waits_for_who_looks(tmp_path: Path) -> None:
     digest = make(tmp_path, "one")
     held: list[object] = []
-    with prefixes.exclusive(os.path.join(prefixes.folder_of(str(tmp_path), digest), "ready")):
+    with prefixes.exclusive(prefixes.folder_of(str(tmp_path), digest) + "/ready"):
         user = threading.Thread(target=lambda: held.append(prefixes.hold(str(tmp_path), digest)))
         user.start()
         user.join(0.05)

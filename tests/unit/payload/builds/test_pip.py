@@ -12,7 +12,7 @@ import pytest
 
 from turnout.payload import builds
 from turnout.payload.builds import pip
-from turnout.testing.waiting import until
+from turnout.testing.waiting import is_running, wait_until
 
 CALLS = {
     "compile": "pip.compile_list(sys.argv[1], 'python', ['x'], [], sys.argv[2])",
@@ -22,29 +22,29 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_uv_dies_with_a_build_that_is_killed(tmp_path: Path, call: str) -> None:
+def test_uv_dies_with_a_build_that_is_killed(tmp_path: Path, call: str) -> None:
     uv, said = tmp_path / "uv", tmp_path / "pid"
     uv.write_text(f"#!/bin/sh\necho $$ > {said}.new\nmv {said}.new {said}\nexec sleep 600\n")
     uv.chmod(0o755)
     code = f"import sys; from turnout.payload.builds import pip; {CALLS[call]}"
     build = subprocess.Popen([sys.executable, "-c", code, str(uv), str(tmp_path)])
 
-    async def started() -> bool:
+    def started() -> bool:
         return said.exists()
 
-    async def ended() -> bool:
-        return not Path(f"/proc/{pid}").exists()
+    def ended() -> bool:
+        return not is_running(pid)
 
     try:
-        await until(started, "uv runs")
+        wait_until(started, "uv runs")
     finally:
         build.kill()
         build.wait()
     pid = int(said.read_text())
     try:
-        await until(ended, "uv ends")
+        wait_until(ended, "uv ends")
     finally:
-        if not await ended():
+        if not ended():
             os.kill(pid, signal.SIGKILL)
 
 
