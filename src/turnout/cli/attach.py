@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from turnout.cli.asking import agreed, secret
-from turnout.cli.parsing import Parser, add_json, pairs
+from turnout.cli.parsing import Noun, Parser, add_json, pairs
 from turnout.cli.target_views import fetch, tell
 from turnout.cli.terminal import say
 from turnout.spec.errors import UserError
@@ -19,6 +19,23 @@ EXAMPLES = """\
 
 Without --password, --private-key-file and --agent, your own keys and agent are tried, as ssh does.
 Passwords and passphrases are asked for, never taken from the command line."""
+
+
+def declare(noun: Noun) -> None:
+    attach = noun.verb("attach", attach_ssh, "Check a machine and keep it as a target.")
+    kinds = attach.add_subparsers(
+        title="kinds", metavar="KIND", dest="kind", required=True, parser_class=Parser
+    )
+    about = "Attach a Linux machine that SSH reaches."
+    declare_ssh(
+        kinds.add_parser(
+            "ssh",
+            prog="turnout target attach ssh",
+            about=about,
+            examples=EXAMPLES,
+            help=about,
+        )
+    )
 
 
 def declare_ssh(parser: Parser) -> None:

@@ -197,7 +197,7 @@ class AmlCompute(ComputeTarget):
             # A run that goes on while this looks is met twice, never missed.
             query = {"state": state, "type": type, "include_children": True}
             for run in find(self.workspace, query, tags, properties, status):
-                if run.target == self.name and run.id not in seen:
+                if run._view["target"] == self.name and run.id not in seen:
                     seen.add(run.id)
                     yield run
 

@@ -67,7 +67,7 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
         )
 
     def validate_configuration(self) -> None:
-        size: object = self.vm_size
+        size: Any = self.vm_size
         if not isinstance(size, str) or not size.strip():
             raise ComputeTargetException(
                 "Name a size: vm_size='STANDARD_D2_V2'. AmlCompute.supported_vmsizes(workspace) "

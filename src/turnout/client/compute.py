@@ -166,7 +166,7 @@ class ComputeTarget:
             cpu = ComputeTarget.create(ws, "cpu", config)
             cpu.wait_for_completion(show_output=True)
         """
-        asked: object = provisioning_configuration
+        asked: Any = provisioning_configuration
         if not isinstance(asked, ProvisioningConfiguration):
             raise ComputeTargetException(
                 "create() takes what AmlCompute.provisioning_configuration(...) gives, not "
@@ -254,9 +254,6 @@ class ComputeTarget:
         import html
 
         return f"<pre>{html.escape(json.dumps(self.serialize(), indent=2))}</pre>"
-
-
-KINDS: dict[str, type[ComputeTarget]] = {"ssh": RemoteCompute}
 
 
 def class_of(kind: str) -> type[ComputeTarget]:
