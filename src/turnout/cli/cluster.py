@@ -23,12 +23,13 @@ from turnout.spec.errors import ConflictError, UserError
 CREATE_EXAMPLES = """\
   turnout target create cluster cpu --size STANDARD_D2_V2 --max-nodes 4
   turnout target create cluster warm --size STANDARD_D2_V2 --max-nodes 4 --min-nodes 1
-  turnout target create cluster brief --size STANDARD_NC6 --max-nodes 2 --idle-seconds 120
+  turnout target create cluster one --size 2c4g1gpu --max-nodes 2 --idle-seconds 30m
 
-The same name again changes the cluster. `turnout target sizes` lists the sizes."""
+2c4g1gpu is 2 cores, 4 GB and 1 GPU. `turnout target sizes` lists v1's names. The same name of a
+cluster again changes it."""
 UPDATE_EXAMPLES = """\
   turnout target update cpu --max-nodes 8
-  turnout target update cpu --min-nodes 0 --idle-seconds 120"""
+  turnout target update cpu --min-nodes 0 --idle-seconds 10m"""
 DELETE_EXAMPLES = """\
   turnout target delete cpu
   turnout target delete cpu --force      its runs are canceled first"""
@@ -98,8 +99,8 @@ def declare_scale(parser: Parser, *, new: bool) -> None:
         "--idle-seconds",
         type=idle,
         metavar="TIME",
-        help="a node leaves after so long without a run: 120, 30m"
-        + (" (default 30m)" if new else ""),
+        help="a node leaves after so long without a run: 90, 30m"
+        + (" (default 2m)" if new else ""),
     )
 
 

@@ -100,15 +100,16 @@ def fields(view: dict[str, Any]) -> dict[str, object]:
     config, cluster = view["config"], view.get("cluster")
     what: dict[str, object] = {k.replace("_", " "): v for k, v in config.items()}
     if cluster:
-        resizing = cluster["allocation_state"] == "resizing"
-        goal = f", becoming {cluster['target_node_count']}" if resizing else ""
+        goal = cluster["target_node_count"]
+        becoming = "" if goal == cluster["current_node_count"] else f", becoming {goal}"
         what = {
             "size": f"{cluster['vm_size']}: {size_words(cluster['size'])}",
             "priority": config.get("vm_priority"),
             "scale": scale_words(config),
             "limits": printable(cluster["limits"] or ""),
-            "nodes": node_words(view) + goal,
+            "nodes": node_words(view) + becoming,
             "waiting": counted(cluster["waiting"], "run"),
+            "made for": config.get("made_for"),
         }
     return {
         "target": view["name"],
@@ -149,7 +150,8 @@ def print_nodes(found: dict[str, Any]) -> None:
         print()
         print_table(("NODE", "STATE", "RUN", "CORES", "MEMORY", "GPUS", "SINCE"), rows)
     if found["events"]:
-        latest = sorted(found["events"], key=lambda event: event["at"])[-EVENTS:]
+        # The newest is given first and shown last, where the eye is.
+        latest = found["events"][:EVENTS][::-1]
         print()
         print_table(("WHEN", "WHAT"), [(ago(event["at"]), event["text"]) for event in latest])
 

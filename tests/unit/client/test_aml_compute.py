@@ -126,7 +126,7 @@ def test_defaults() -> None:
         "vm_priority": "dedicated",
         "min_nodes": 0,
         "max_nodes": 4,
-        "idle_seconds_before_scaledown": 1800,
+        "idle_seconds_before_scaledown": 120,
     }
 
 
