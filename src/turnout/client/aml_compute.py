@@ -95,8 +95,9 @@ class AmlCompute(ComputeTarget):
 
         `vm_size` is a name for cores, memory and GPUs; `max_nodes` (4) how far it grows,
         `min_nodes` how far it shrinks, `idle_seconds_before_scaledown` (120) after how long
-        without a run; `vm_priority` "dedicated" or "lowpriority". Options of logins, identities and places
-        are taken and have no effect. Raises `ComputeTargetException` for what cannot be.
+        without a run; `vm_priority` "dedicated" or "lowpriority". Options of logins, identities
+        and places are taken and have no effect. Raises `ComputeTargetException` for what cannot
+        be.
         """
         return AmlComputeProvisioningConfiguration(
             vm_size,
