@@ -182,7 +182,9 @@ def remove(given: argparse.Namespace) -> int:
         if given.force:
             raise
         if not sys.stdin.isatty():
-            raise ConflictError(f"{e.message} --force cancels them first.") from None
+            raise ConflictError(
+                f"{e.message} This cancels them: turnout target delete {given.name} --force"
+            ) from None
         say(e.message)
         if not agreed(f"Cancel them and delete '{given.name}'?"):
             say("Nothing is changed.")

@@ -89,11 +89,17 @@ def counted(count: int, what: str) -> str:
 
 
 def scale_words(config: dict[str, Any]) -> str:
+    """
+    >>> scale_words({"min_nodes": 0, "max_nodes": 4, "idle_seconds_before_scaledown": 120})
+    '0 to 4 nodes; one without a run leaves after 2 m 0 s'
+    >>> scale_words({"min_nodes": 1, "max_nodes": 1, "idle_seconds_before_scaledown": 120})
+    '1 node at all times'
+    """
+    least, most = config["min_nodes"], config["max_nodes"]
+    if least == most:
+        return f"{counted(most, 'node')} at all times"
     idle = span(config["idle_seconds_before_scaledown"])
-    return (
-        f"{config['min_nodes']} to {counted(config['max_nodes'], 'node')}; one without a run "
-        f"leaves after {idle}"
-    )
+    return f"{least} to {counted(most, 'node')}; one without a run leaves after {idle}"
 
 
 def fields(view: dict[str, Any]) -> dict[str, object]:
@@ -129,7 +135,10 @@ def print_target(view: dict[str, Any]) -> None:
     print_fields(fields(view))
     print_problems(view)
     if view["kind"] == "cluster":
-        print_nodes(default_client().get(f"{path_of(view['name'])}/nodes"))
+        found = default_client().get(f"{path_of(view['name'])}/nodes")
+        if found["nodes"] or found["events"]:
+            print()
+        print_nodes(found)
 
 
 def print_nodes(found: dict[str, Any]) -> None:
@@ -147,12 +156,12 @@ def print_nodes(found: dict[str, Any]) -> None:
             )
             for node in found["nodes"]
         ]
-        print()
         print_table(("NODE", "STATE", "RUN", "CORES", "MEMORY", "GPUS", "SINCE"), rows)
     if found["events"]:
         # The newest is given first and shown last, where the eye is.
         latest = found["events"][:EVENTS][::-1]
-        print()
+        if found["nodes"]:
+            print()
         print_table(("WHEN", "WHAT"), [(ago(event["at"]), event["text"]) for event in latest])
 
 

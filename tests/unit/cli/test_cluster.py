@@ -281,7 +281,13 @@ class Person:
 @pytest.mark.parametrize(
     ("argv", "answer", "code", "forced", "text"),
     [
-        ([], "", 2, [None], "2 runs are active on 'cpu'. --force cancels them first."),
+        (
+            [],
+            "",
+            2,
+            [None],
+            "2 runs are active on 'cpu'. This cancels them: turnout target delete cpu --force",
+        ),
         ([], "n\n", 1, [None], "Nothing is changed."),
         ([], "y\n", 0, [None, {"force": True}], "Cancel them and delete 'cpu'? [y/N]"),
         (["--force"], "", 0, [{"force": True}], ""),
