@@ -19,6 +19,7 @@ from turnout.cli.terminal import (
     size,
     span,
 )
+from turnout.client.aml_compute_status import scale_of
 from turnout.client.embedded import default_client
 from turnout.client.http import segment
 from turnout.spec.errors import NotFoundError, UserError
@@ -95,10 +96,11 @@ def scale_words(config: dict[str, Any]) -> str:
     >>> scale_words({"min_nodes": 1, "max_nodes": 1, "idle_seconds_before_scaledown": 120})
     '1 node at all times'
     """
-    least, most = config["min_nodes"], config["max_nodes"]
+    scale = scale_of(config)
+    least, most = scale.minimum_node_count, scale.maximum_node_count
     if least == most:
         return f"{counted(most, 'node')} at all times"
-    idle = span(config["idle_seconds_before_scaledown"])
+    idle = span(scale.idle_seconds_before_scaledown)
     return f"{least} to {counted(most, 'node')}; one without a run leaves after {idle}"
 
 

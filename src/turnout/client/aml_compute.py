@@ -7,11 +7,11 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from turnout.client.aml_compute_config import (
-    IDLE_S,
     AmlComputeProvisioningConfiguration,
     check_scale,
 )
 from turnout.client.aml_compute_status import (
+    IDLE_S,
     AmlComputeNodeStateCounts,
     AmlComputeStatus,
     ScaleSettings,

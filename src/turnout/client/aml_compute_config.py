@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from turnout.client.aml_compute_status import PRIORITIES, ScaleSettings
+from turnout.client.aml_compute_status import IDLE_S, PRIORITIES, ScaleSettings
 from turnout.client.compute import ProvisioningConfiguration
 from turnout.client.exceptions import ComputeTargetException
 from turnout.spec.records import nearest
 
 DEFAULT_MAX_NODES = 4
-#: v1's in 2019 and the service's own; v1 has 1800 since. A node holds its part of the machine.
-IDLE_S = 120
 VNET = ("vnet_resourcegroup_name", "vnet_name", "subnet_name")
 
 

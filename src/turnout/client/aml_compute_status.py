@@ -8,6 +8,8 @@ from typing import Any
 
 #: As the service says it → as v1 does.
 PRIORITIES = {"dedicated": "Dedicated", "lowpriority": "LowPriority"}
+#: v1's in 2019 and the service's own; v1 has 1800 since. A node holds its part of the machine.
+IDLE_S = 120
 NODE_STATES = ("preparing", "running", "idle", "unusable", "leaving", "preempted")
 
 
@@ -83,8 +85,11 @@ class AmlComputeStatus:
 
 
 def scale_of(config: dict[str, Any]) -> ScaleSettings:
+    """One that was made for a run keeps only what the run asked for."""
     return ScaleSettings(
-        config["min_nodes"], config["max_nodes"], config["idle_seconds_before_scaledown"]
+        config.get("min_nodes", 0),
+        config["max_nodes"],
+        config.get("idle_seconds_before_scaledown", IDLE_S),
     )
 
 

@@ -184,6 +184,13 @@ def test_clusters_are_among_the_targets(service: FakeService, ws: Workspace) -> 
         AmlCompute(ws, "lab")
 
 
+def test_one_that_was_made_for_a_run(service: FakeService, ws: Workspace) -> None:
+    config = {"vm_size": "1c1g", "max_nodes": 2, "made_for": "exp_1_ab"}
+    service("GET", "/v1/targets/run-ab", cluster_view(name="run-ab", config=config))
+    scale = AmlCompute(ws, "run-ab").scale_settings
+    assert (scale.minimum_node_count, scale.maximum_node_count) == (0, 2)
+
+
 # -- looking -----------------------------------------------------------------------------------
 
 
