@@ -119,11 +119,13 @@ def main(argv: Sequence[str]) -> int:
         )
     from turnout.client import submission
     from turnout.client.embedded import default_client
+    from turnout.client.here import is_here
 
     if text := strayed(given, words):
         say(text)
     client = default_client()
-    config = make_config(given, words[0], words[1:])
+    here = is_here(client, given.target)
+    config = make_config(given, words[0], words[1:], here=here)
     status = StatusLine()
     view = submission.submit(
         client,
@@ -189,8 +191,9 @@ def show_metrics(client: Client, run: str) -> None:
 
 
 def make_config(
-    given: argparse.Namespace, script: str, arguments: Sequence[str]
+    given: argparse.Namespace, script: str, arguments: Sequence[str], *, here: bool = False
 ) -> ScriptRunConfig:
+    """`here`: the target is this machine, under whatever name."""
     from turnout.client.run_config import RunConfiguration
     from turnout.client.script_run_config import ScriptRunConfig
 
@@ -201,7 +204,7 @@ def make_config(
     if given.environment:
         found = packages.named_environment(given, given.environment)
     else:
-        interpreter = given.python or default_interpreter(given.target)
+        interpreter = given.python or default_interpreter("local" if here else given.target)
         found = packages.make_environment(given, interpreter)
     packages.add_limits(found, given)
     found.eras = found.eras and not given.no_eras
