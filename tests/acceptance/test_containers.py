@@ -102,7 +102,7 @@ def test_packages_are_baked_into_an_image_once(boxed: Shell, where: str, tmp_pat
         words = ("submit", "--target", where, "--docker", "base:1", "-r", "req.txt", "train.py")
         assert boxed.run(*words)[0] == "hello\n"
     built = json.loads(boxed.run("environments", "list", "--target", where, "--json")[0])
-    (row,) = [r for r in built if "base:1, 1 package" in r["label"]]
+    (row,) = [r for r in built if "base:1, turnoutgreeting" in r["label"]]
     assert row["size"] > 100_000_000
     # Known from now on: nothing is asked of anybody.
     assert boxed.run(*words)[0] == "hello\n"

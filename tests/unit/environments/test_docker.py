@@ -27,7 +27,7 @@ def test_packages_in_an_image() -> None:
     assert asked["program"] == "pip"
     assert asked["asked"]["pip"] == ["scikit-learn"]
     assert asked["container"]["image"] == "python:3.12"
-    assert made.label == "python:3.12, 1 package"
+    assert made.label == "python:3.12, scikit-learn"
     assert made.argv_prefix == ("/opt/turnout/environment/bin/python",)
     assert made.launcher[4:6] == ("container", "run")
     assert made.launcher[-1] == "--"

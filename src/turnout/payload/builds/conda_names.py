@@ -130,7 +130,6 @@ LEFT_OUT = {
     "python_abi": "it says only which Python",
     "_libgcc_mutex": "it has no content",
     "_openmp_mutex": "it has no content",
-    "pip": "uv installs the packages",
     "conda": "nothing in the environment needs it",
     "mamba": "nothing in the environment needs it",
     "conda-build": "nothing in the environment needs it",
