@@ -251,8 +251,8 @@ class AmlCompute(ComputeTarget):
         if wanted > kept and self.status.allocation_state == "Steady" and not self._waiting:
             return [
                 self._moment(),
-                f"{wanted} nodes were asked for, but '{self.name}' keeps {kept} while no run "
-                "waits: submit a run, or update(min_nodes=…).",
+                f"While no run waits, '{self.name}' keeps min_nodes ({kept}), not {wanted}: "
+                "submit a run, or update(min_nodes=…).",
             ]
         return []
 

@@ -78,6 +78,24 @@ def test_the_active_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert submit.default_interpreter("local") == "python3"
 
 
+def test_a_size_asks_for_a_cluster_of_the_runs_own() -> None:
+    run_config = config("--vm-size", "2c4g", "a.py").run_config
+    assert run_config.target == "amlcompute"
+    assert run_config.amlcompute.vm_size == "2c4g"
+    assert config("--target", "AmlCompute", "--vm-size", "2c4g", "a.py").run_config.target
+    with pytest.raises(UserError, match="--target lab is another place"):
+        config("--target", "lab", "--vm-size", "2c4g", "a.py")
+
+
+def test_here_is_this_python_under_any_name() -> None:
+    parser = submit.make_parser()
+    given = parser.parse_args(["--target", "cpu"])
+    there = submit.make_config(given, "a.py", [])
+    assert there.run_config.environment.python.interpreter_path == "python3"
+    found = submit.make_config(given, "a.py", [], here=True)
+    assert found.run_config.environment.python.interpreter_path == sys.executable
+
+
 def test_packages_make_an_environment(folder: Path) -> None:
     (folder / "r.txt").write_text("# all\npandas>=2  # frames\n\nscikit-learn==1.5\n")
     python = config("--pip", "numpy", "-r", "r.txt", "a.py").run_config.environment.python

@@ -333,7 +333,7 @@ def test_nodes_that_nothing_will_bring_are_not_waited_for(cpu: AmlCompute, capsy
     assert capsys.readouterr().out.splitlines()[1:] == [
         "AmlCompute wait for completion finished",
         'Current provisioning state of AmlCompute is "Succeeded" and current node count is "0"',
-        "1 nodes were asked for, but 'cpu' keeps 0 while no run waits: submit a run, or "
+        "While no run waits, 'cpu' keeps min_nodes (0), not 1: submit a run, or "
         "update(min_nodes=…).",
     ]
 
