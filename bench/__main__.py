@@ -104,6 +104,17 @@ def turnout(bench: Bench) -> None:
         lambda: ours.sdk(bench.trivial, "local", runs, (peers.SKLEARN,)),
         "system-managed, built before",
     )
+    cluster = ours.make_cluster()
+    bench.add(
+        group,
+        "turnout SDK, cluster, warm node",
+        lambda: ours.sdk(bench.trivial, cluster, runs),
+    )
+    bench.add(
+        group,
+        "turnout SDK, cluster, from no node",
+        lambda: ours.first_node(bench.trivial, runs),
+    )
     bench.add(
         group,
         "turnout SDK, SSH, unchanged 5,000 files",
