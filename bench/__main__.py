@@ -180,6 +180,7 @@ def measure(bench: Bench, *, quick: bool) -> None:
             bench.rows += ours.idle_memory(home)
             bench.rows += environments.new(bench.root, bench.runs, quick=quick)
             bench.rows += environments.conda(bench.root, bench.runs)
+    bench.rows += environments.container(bench.root, bench.runs)
     if not quick:
         others(bench)
     bench.rows += ours.snapshot(bench.tree.folder, bench.root / "memories", bench.runs)
