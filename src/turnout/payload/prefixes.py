@@ -11,7 +11,7 @@ from turnout.payload import rundir, trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from typing import Any, BinaryIO
 
 READY = "ready"
@@ -188,7 +188,7 @@ def take_away(root: str, digest: str, gone: list[str]) -> bool:
 
 
 @contextlib.contextmanager
-def exclusive(path: str, flags: int = 0) -> Iterator[None]:
+def exclusive(path: str, flags: int = 0) -> Generator[None]:
     """Hold the lock file meanwhile; OSError when somebody else does."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
     try:
