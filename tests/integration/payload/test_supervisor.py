@@ -424,3 +424,21 @@ def test_secrets_reach_the_build_and_no_file(agent: Driver, root: Path) -> None:
     assert agent.log(H, "azureml-logs/25_environment_lock.txt") == b"11\n"
     for path in root.rglob("*"):
         assert not path.is_file() or b"open sesame" not in path.read_bytes()
+
+
+def test_what_was_done_otherwise_is_said_of_every_run(agent: Driver, root: Path) -> None:
+    tell = """echo x > {files}/lock; printf '\\036{"note": "another Python"}\\n'"""
+    made = {
+        "key": "e" * 64,
+        "lock": [{"message": "L", "argv": ["sh", "-c", tell]}],
+        "activation": {"argv_prefix": ["sh"]},
+    }
+    for number in range(3):
+        handle = f"exp_{number}.1"
+        agent.launch(handle, ["x"], recipe=made, prepare_only=True)
+        assert agent.wait(handle)["exit"]["code"] == 0
+        (record,) = agent.log(handle, "records").splitlines()
+        assert json.loads(record)["text"] == "another Python"
+        # Not needed to run.
+        for lock in root.glob("environments/*/ready.lock"):
+            lock.unlink()

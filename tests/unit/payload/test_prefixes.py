@@ -71,7 +71,10 @@ def test_what_is_in_use_stays(tmp_path: Path) -> None:
     assert prefixes.hold(str(tmp_path), held)
     assert prefixes.describe(str(tmp_path), held)["in_use"]
     assert prune(tmp_path) == []
+    assert prune(tmp_path, dry=True) == []
     assert prune(tmp_path, keys=[held]) == []
+    # Somebody began to use it after it was looked at.
+    assert not prefixes.take_away(str(tmp_path), held, [])
     assert prefixes.is_ready(str(tmp_path), held)
 
 
@@ -123,6 +126,20 @@ def test_use_waits_for_who_looks(tmp_path: Path) -> None:
         user.join(0.05)
     user.join()
     assert held[0] is not None
+
+
+def test_what_was_taken_away_while_we_waited_is_not_held(tmp_path: Path) -> None:
+    digest = make(tmp_path, "one")
+    folder = Path(prefixes.folder_of(str(tmp_path), digest))
+    held: list[object] = []
+    with prefixes.exclusive(str(folder / "ready")):
+        user = threading.Thread(target=lambda: held.append(prefixes.hold(str(tmp_path), digest)))
+        user.start()
+        user.join(0.05)
+        folder.rename(tmp_path / "gone")
+        make(tmp_path, "one")
+    user.join()
+    assert held == [None] or prefixes.describe(str(tmp_path), digest)["in_use"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '"x"', "{", "null"])

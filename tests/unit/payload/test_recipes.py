@@ -126,6 +126,22 @@ def test_other_requests_with_an_equal_lock_share_the_environment(tmp_path: Path)
     assert third.ensure(make_recipe("lock", "build", key="f" * 64)).argv_prefix != one.argv_prefix
 
 
+def test_what_was_made_or_found_is_held_to_the_end(tmp_path: Path) -> None:
+    for key in ("d" * 64, "e" * 64, "e" * 64):  # made; found by its lock; known
+        Run(tmp_path, "run").ensure(make_recipe("lock", "build", key=key))
+        (row,) = prefixes.known(str(tmp_path))
+        assert row["in_use"]
+        prefixes.let_go()
+
+
+def test_a_failure_before_we_asked_is_not_ours(tmp_path: Path) -> None:
+    with pytest.raises(PrepareError):
+        Run(tmp_path, "first", fail).ensure(make_recipe("s"))
+    path = tmp_path / "requests" / f"{KEY}.failed"
+    rundir.write_json(str(path), {"at": time.time() + 60, "message": "not ours"})
+    Run(tmp_path, "second").ensure(make_recipe("s"))
+
+
 def tell(word: dict[str, str]) -> bytes:
     return b"\x1e" + json.dumps(word).encode() + b"\n"
 
