@@ -84,6 +84,16 @@ async def test_requests_that_come_to_the_same_lock_share_an_environment(
     assert len(prefixes.known(str(building.root))) == 1
 
 
+async def test_the_same_version_from_elsewhere_is_another_environment(
+    building: Building, tmp_path: Path
+) -> None:
+    one = await building.ensure(recipe("greeting"))
+    add_wheel(tmp_path / "other", "greeting", "1.0", "WORD = 'other'\n")
+    building.environ["PIP_FIND_LINKS"] = str(tmp_path / "other")
+    two = await building.ensure(recipe("greeting>=1"))
+    assert one.argv_prefix != two.argv_prefix
+
+
 async def test_folder_with_a_project_changes_nothing(building: Building) -> None:
     (building.root / "pyproject.toml").write_text(
         '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=4"\n'

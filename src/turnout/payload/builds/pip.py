@@ -93,7 +93,12 @@ def lock(files: str, uv: str) -> int:
     )
     if code:
         return code
-    locked = {"kind": "pip", "python": python, "options": wanted.get("options") or []}
+    locked = {
+        "kind": "pip",
+        "python": python,
+        "options": wanted.get("options") or [],
+        "sources": sources_of(environment()),
+    }
     write_lock(files, {**locked, "requirements": found})
     return 0
 
@@ -137,6 +142,14 @@ def sources(options: list[str]) -> list[str]:
         # pip takes the best version of all its indexes, uv the first index that has the name.
         found += ["--index-strategy", "unsafe-best-match"]
     return found
+
+
+def sources_of(env: dict[str, str]) -> dict[str, str]:
+    """Where packages come from by this machine's settings: the same name and version from another
+    index is another environment. Without logins."""
+    found = {**os.environ, **env}
+    names = (*pip_rules.UV_INDEXES, "UV_FIND_LINKS")
+    return {n: re.sub(r"//[^/\s@]*@", "//", found[n]) for n in names if found.get(n)}
 
 
 def environment() -> dict[str, str]:
