@@ -16,7 +16,7 @@ from turnout.cli.target_views import (
     size_words,
     tell,
 )
-from turnout.cli.terminal import print_json, print_table, say, size
+from turnout.cli.terminal import print_json, print_table, printable, say, size
 from turnout.client.embedded import default_client
 from turnout.spec.errors import ConflictError, UserError
 
@@ -145,8 +145,10 @@ def create_cluster(given: argparse.Namespace) -> int:
     code = tell(found, as_json=given.json)
     if code == 0 and not given.json:
         cluster = found["cluster"]
-        print(f"{cluster['vm_size']}: {size_words(cluster['size'])}. {cluster['limits'] or ''}")
-        print(f"{scale_words(found['config'])}.")
+        print(f"{cluster['vm_size']}: {size_words(cluster['size'])}")
+        print(scale_words(found["config"]))
+        if cluster["limits"]:
+            print(printable(cluster["limits"]))
     return code
 
 
