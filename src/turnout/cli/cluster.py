@@ -177,9 +177,8 @@ def remove(given: argparse.Namespace) -> int:
     found = fetch(given.name)
     if found["kind"] != "cluster":
         raise UserError(f"'{given.name}' was not created here: turnout target detach {given.name}")
-    client, path = default_client(), path_of(given.name)
     try:
-        client.request("DELETE", path, query={"force": True} if given.force else None)
+        delete(given.name, force=given.force)
     except ConflictError as e:
         if given.force:
             raise
@@ -191,9 +190,18 @@ def remove(given: argparse.Namespace) -> int:
         if not agreed(f"Cancel them and delete '{given.name}'?"):
             say("Nothing is changed.")
             return 1
-        client.request("DELETE", path, query={"force": True})
+        delete(given.name, force=True)
     print(f"'{given.name}' is deleted.")
     return 0
+
+
+def delete(name: str, *, force: bool) -> None:
+    try:
+        default_client().request("DELETE", path_of(name), query={"force": True} if force else None)
+    except ConflictError as e:
+        # Scripts have some time to end by themselves, and the service waits no longer than that.
+        hint = " They are being canceled: try again in a moment." if force else ""
+        raise ConflictError(e.message + hint) from None
 
 
 def show_nodes(given: argparse.Namespace) -> int:

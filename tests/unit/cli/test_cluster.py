@@ -308,6 +308,12 @@ def test_delete_with_runs_on_it(
     assert ("is deleted" in caught.out) == (code == 0)
 
 
+def test_delete_of_runs_that_take_their_time(client: FakeClient, capsys: Out) -> None:
+    client.answers["DELETE", "/v1/targets/cpu"] = ACTIVE
+    assert cli.main(["target", "delete", "cpu", "--force"]) == 2
+    assert "They are being canceled: try again in a moment." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
