@@ -16,7 +16,7 @@ from turnout.cli.target_views import (
     size_words,
     tell,
 )
-from turnout.cli.terminal import print_json, print_table, printable, say, size
+from turnout.cli.terminal import StatusLine, print_json, print_table, printable, say, size
 from turnout.client.embedded import default_client
 from turnout.spec.errors import ConflictError, UserError
 
@@ -196,12 +196,17 @@ def remove(given: argparse.Namespace) -> int:
 
 
 def delete(name: str, *, force: bool) -> None:
+    status = StatusLine()
+    if force:
+        status.show("Waiting for canceled runs to end")
     try:
         default_client().request("DELETE", path_of(name), query={"force": True} if force else None)
     except ConflictError as e:
         # Scripts have some time to end by themselves, and the service waits no longer than that.
         hint = " They are being canceled: try again in a moment." if force else ""
         raise ConflictError(e.message + hint) from None
+    finally:
+        status.clear()
 
 
 def show_nodes(given: argparse.Namespace) -> int:
