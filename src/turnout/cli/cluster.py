@@ -16,7 +16,7 @@ from turnout.cli.target_views import (
     size_words,
     tell,
 )
-from turnout.cli.terminal import print_json, print_table, say, size
+from turnout.cli.terminal import StatusLine, print_json, print_table, printable, say, size
 from turnout.client.embedded import default_client
 from turnout.spec.errors import ConflictError, UserError
 
@@ -145,8 +145,10 @@ def create_cluster(given: argparse.Namespace) -> int:
     code = tell(found, as_json=given.json)
     if code == 0 and not given.json:
         cluster = found["cluster"]
-        print(f"{cluster['vm_size']}: {size_words(cluster['size'])}. {cluster['limits'] or ''}")
-        print(f"{scale_words(found['config'])}.")
+        print(f"{cluster['vm_size']}: {size_words(cluster['size'])}")
+        print(scale_words(found["config"]))
+        if cluster["limits"]:
+            print(printable(cluster["limits"]))
     return code
 
 
@@ -175,9 +177,8 @@ def remove(given: argparse.Namespace) -> int:
     found = fetch(given.name)
     if found["kind"] != "cluster":
         raise UserError(f"'{given.name}' was not created here: turnout target detach {given.name}")
-    client, path = default_client(), path_of(given.name)
     try:
-        client.request("DELETE", path, query={"force": True} if given.force else None)
+        delete(given.name, force=given.force)
     except ConflictError as e:
         if given.force:
             raise
@@ -189,9 +190,23 @@ def remove(given: argparse.Namespace) -> int:
         if not agreed(f"Cancel them and delete '{given.name}'?"):
             say("Nothing is changed.")
             return 1
-        client.request("DELETE", path, query={"force": True})
+        delete(given.name, force=True)
     print(f"'{given.name}' is deleted.")
     return 0
+
+
+def delete(name: str, *, force: bool) -> None:
+    status = StatusLine()
+    if force:
+        status.show("Waiting for canceled runs to end")
+    try:
+        default_client().request("DELETE", path_of(name), query={"force": True} if force else None)
+    except ConflictError as e:
+        # Scripts have some time to end by themselves, and the service waits no longer than that.
+        hint = " They are being canceled: try again in a moment." if force else ""
+        raise ConflictError(e.message + hint) from None
+    finally:
+        status.clear()
 
 
 def show_nodes(given: argparse.Namespace) -> int:

@@ -74,9 +74,9 @@ class AmlCompute(ComputeTarget):
     def provisioning_configuration(
         vm_size: str = "",
         vm_priority: str = "dedicated",
-        min_nodes: int = 0,
+        min_nodes: int | None = 0,
         max_nodes: int | None = None,
-        idle_seconds_before_scaledown: int = IDLE_S,
+        idle_seconds_before_scaledown: int | None = IDLE_S,
         admin_username: str | None = None,
         admin_user_password: str | None = None,
         admin_user_ssh_key: str | None = None,
@@ -299,8 +299,10 @@ class AmlCompute(ComputeTarget):
         try:
             self.workspace.client.request("DELETE", self._path, query=query)
         except UserError as e:
-            can_force = isinstance(e, ConflictError) and not force
-            hint = " delete(force=True) cancels what get_active_runs() lists." if can_force else ""
+            hint = ""
+            if isinstance(e, ConflictError):
+                hint = " delete(force=True) cancels what get_active_runs() lists."
+                hint = " They are being canceled: try again in a moment." if force else hint
             raise ComputeTargetException(e.message + hint) from None
 
     def detach(self) -> None:

@@ -22,9 +22,9 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
         self,
         vm_size: str = "",
         vm_priority: str = "dedicated",
-        min_nodes: int = 0,
+        min_nodes: int | None = 0,
         max_nodes: int | None = None,
-        idle_seconds_before_scaledown: int = IDLE_S,
+        idle_seconds_before_scaledown: int | None = IDLE_S,
         admin_username: str | None = None,
         admin_user_password: str | None = None,
         admin_user_ssh_key: str | None = None,
@@ -41,8 +41,11 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
     ) -> None:
         self.vm_size = vm_size
         self.vm_priority = vm_priority
+        # None is "as usual", wherever it is written.
+        least = 0 if min_nodes is None else min_nodes
         most = DEFAULT_MAX_NODES if max_nodes is None else max_nodes
-        self.scale_settings = ScaleSettings(min_nodes, most, idle_seconds_before_scaledown)
+        idle_s = idle_seconds_before_scaledown
+        self.scale_settings = ScaleSettings(least, most, IDLE_S if idle_s is None else idle_s)
         self.admin_username = admin_username
         self.admin_user_password = admin_user_password
         self.admin_user_ssh_key = admin_user_ssh_key

@@ -231,8 +231,9 @@ def test_create(capsys: Out, client: FakeClient) -> None:
     ]
     assert capsys.readouterr().out == (
         "'cpu' is ready: turnout submit train.py --target cpu\n"
-        "STANDARD_D2_V2: 2 cores, 7.0 GB of memory. Cores are held by affinity, memory is not.\n"
-        "0 to 4 nodes; one without a run leaves after 2 m 0 s.\n"
+        "STANDARD_D2_V2: 2 cores, 7.0 GB of memory\n"
+        "0 to 4 nodes; one without a run leaves after 2 m 0 s\n"
+        "Cores are held by affinity, memory is not.\n"
     )
     assert cli.main([*argv.split(), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == CPU
@@ -305,6 +306,12 @@ def test_delete_with_runs_on_it(
     caught = capsys.readouterr()
     assert text in caught.err
     assert ("is deleted" in caught.out) == (code == 0)
+
+
+def test_delete_of_runs_that_take_their_time(client: FakeClient, capsys: Out) -> None:
+    client.answers["DELETE", "/v1/targets/cpu"] = ACTIVE
+    assert cli.main(["target", "delete", "cpu", "--force"]) == 2
+    assert "They are being canceled: try again in a moment." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

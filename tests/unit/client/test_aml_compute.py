@@ -121,6 +121,14 @@ def test_v1s_sample_creates_a_cluster(service: FakeService, ws: Workspace, capsy
 
 def test_defaults() -> None:
     config = AmlCompute.provisioning_configuration("STANDARD_NC6")
+    nothing = AmlCompute.provisioning_configuration(
+        "STANDARD_NC6",
+        None,
+        None,
+        None,
+        idle_seconds_before_scaledown=None,  # type: ignore[arg-type]
+    )
+    assert nothing.to_config() == config.to_config()
     assert config.to_config() == {
         "vm_size": "STANDARD_NC6",
         "vm_priority": "dedicated",
@@ -407,6 +415,10 @@ def test_delete_says_what_to_do_about_runs(service: FakeService, cpu: AmlCompute
         cpu.delete()
     cpu.delete(force=True)
     assert asked == [{}, {"force": ["true"]}]
+    # A script that takes its time to end.
+    service("DELETE", "/v1/targets/cpu", (409, error("conflict", "1 runs are active on 'cpu'.")))
+    with pytest.raises(ComputeTargetException, match="being canceled: try again"):
+        cpu.delete(force=True)
 
 
 def test_what_clusters_do_not_have(ws: Workspace, cpu: AmlCompute) -> None:
