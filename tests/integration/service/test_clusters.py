@@ -211,6 +211,7 @@ async def test_scale_can_be_changed_and_is_kept_within_bounds(service: Service) 
     for change in ({"min_nodes": 9}, {"max_nodes": 0}, {"min_nodes": -1}):
         answer = await service.web.patch("/v1/targets/cpu", json=change)
         assert answer.status_code == 400, change
+        assert answer.json()["error"]["message"].startswith("'cpu' cannot be changed so: ")
     await service.web.patch("/v1/targets/cpu", json={"min_nodes": 0})
     await service.counted(0)
     answer = await service.web.patch("/v1/targets/local", json={"min_nodes": 0})
@@ -258,6 +259,12 @@ async def test_what_cannot_be_is_refused(
     assert answer.status_code == 400
     assert word in answer.json()["error"]["message"]
     assert [t["name"] for t in (await service.get("targets"))["targets"]] == ["local"]
+
+
+async def test_a_cluster_cannot_be_called_as_v1_calls_one_for_a_run(service: Service) -> None:
+    answer = await service.create("AmlCompute")
+    assert answer.status_code == 400
+    assert "Take another name" in answer.json()["error"]["message"]
 
 
 async def test_a_run_based_cluster_needs_a_size(service: Service) -> None:

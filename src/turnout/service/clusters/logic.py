@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from turnout.payload import slices
 from turnout.service.clusters import machine
 from turnout.service.clusters.tables import ClusterEventRow, NodeRow
 from turnout.service.db import Database, now
@@ -51,9 +50,19 @@ def config_for_run(spec: RunSpec) -> dict[str, Any] | None:
         "max_nodes": int(section.get("cluster_max_node_count") or 1),
         "vm_priority": section.get("vm_priority") or "dedicated",
     }
-    registry.config("cluster", config)
     check_size(config)
-    return config
+    # All of it, with the defaults: whoever reads the row finds what any cluster has.
+    return registry.config("cluster", config).model_dump()
+
+
+def check_new(name: str, config: Mapping[str, Any]) -> None:
+    """Raise `UserError` for a cluster that cannot be."""
+    if name.lower() == RUN_BASED:
+        raise UserError(
+            f"'{name}' cannot name a cluster: a run with that target gets a cluster of its own. "
+            "Take another name."
+        )
+    check_size(config)
 
 
 async def status(db: Database, view: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,10 +79,10 @@ async def status(db: Database, view: Mapping[str, Any]) -> dict[str, Any]:
                 func.json_array_length(RunRow.allocation) == 0,
             )
         )
-    current = sum(counts.values())
+    current, most = sum(counts.values()), config.get("max_nodes", 4)
     preparing = counts.pop(NodeState.STARTING.value, 0)
     return {
-        "allocation_state": "resizing" if waiting else "steady",
+        "allocation_state": "resizing" if waiting and current < most else "steady",
         "current_node_count": current,
         "target_node_count": current,
         "node_state_counts": {
@@ -86,7 +95,7 @@ async def status(db: Database, view: Mapping[str, Any]) -> dict[str, Any]:
         "waiting": waiting or 0,
         "vm_size": config.get("vm_size", "STANDARD_D2_V2"),
         "size": {"cores": size.cores, "memory_mb": size.memory_mb, "gpus": size.gpus},
-        "limits": " ".join(part for part in (text, slices.limits()) if part),
+        "limits": " ".join(part for part in (text, machine.limits()) if part),
     }
 
 
@@ -127,7 +136,11 @@ async def update(db: Database, name: str, change: Mapping[str, Any]) -> None:
         if row.kind != "cluster":
             raise ConflictError(f"'{name}' is a target of kind {row.kind}, which has no scale.")
         config = {**row.config, **change}
-        registry.config("cluster", config)
+        try:
+            registry.config("cluster", config)
+        except UserError as e:
+            why = e.message.partition(": ")[2].removeprefix("configuration: ")
+            raise UserError(f"'{name}' cannot be changed so: {why}") from None
         row.config, row.modified_at = config, now()
 
 

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from turnout.payload import slices
 from turnout.spec.sizes import Machine
 
 #: Left to the service, the system and runs on `local`, in MB: nodes get the rest.
@@ -30,6 +31,12 @@ def gpus() -> tuple[int, ...]:
 def memory_mb() -> int:
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
     return max(256, whole - RESERVE_MB)
+
+
+@functools.cache
+def limits() -> str:
+    """How nodes are held here, tried once."""
+    return slices.limits()
 
 
 def machine() -> Machine:

@@ -58,7 +58,8 @@ class TargetPool:
                 known = [*BUILT_IN, *await session.scalars(select(TargetRow.name))]
                 raise NotFoundError(
                     f"There is no target '{name}'{nearest(name, known)}. Known targets: "
-                    f"{', '.join(sorted(known))}. Attach one with `turnout target attach`."
+                    f"{', '.join(sorted(known))}. Attach one with `turnout target attach`, or "
+                    "make a cluster with `turnout target create`."
                 )
             secret = self.vault.open(row.secrets) if row.secrets else {}
             return row.kind, {**row.config, **secret}

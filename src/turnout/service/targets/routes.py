@@ -53,7 +53,7 @@ async def host_key(body: IdentityBody, service: Service) -> View:
 @router.post("", status_code=201)
 async def attach(body: TargetBody, service: Service) -> View:
     if body.kind == "cluster":
-        clusters.check_size(body.config)
+        clusters.check_new(body.name, body.config)
     found = await logic.attach(service.db, service.pool, logic.NewTarget(**body.model_dump()))
     service.clusters.hint()
     return found
