@@ -125,9 +125,9 @@ def main(argv: Sequence[str]) -> int:
     from turnout.client.embedded import default_client
     from turnout.client.here import is_here
 
-    if text := strayed(given, words):
-        say(text)
     client = default_client()
+    if text := strayed(client, given, words):
+        say(text)
     here = is_here(client, target_of(given))
     config = make_config(given, words[0], words[1:], here=here)
     status = StatusLine()
@@ -143,8 +143,15 @@ def main(argv: Sequence[str]) -> int:
     return detach(view, given) if given.detach else watch(client, view, given)
 
 
-def strayed(given: argparse.Namespace, words: Sequence[str]) -> str:
-    """A note when `-r requirements.txt` went to the script and was most likely meant for us."""
+def strayed(client: Client, given: argparse.Namespace, words: Sequence[str]) -> str:
+    """A note when `-r requirements.txt` or `-t lab` went to the script and was most likely meant
+    for us."""
+    for option, value in itertools.pairwise(words[1:]):
+        if option == "-t" and value in [t["name"] for t in client.get("/v1/targets")["targets"]]:
+            return (
+                f"turnout: note: '-t {value}' goes to {words[0]}, as all short options after the "
+                f"script's name do. To run there: --target {value}"
+            )
     if given.environment or packages.asks_for_packages(given):
         return ""
     for option, value in itertools.pairwise(words[1:]):

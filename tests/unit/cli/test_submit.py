@@ -2,6 +2,8 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -217,12 +219,15 @@ def test_a_note_when_a_list_went_to_the_script(folder: Path) -> None:
     def note(*argv: str) -> str:
         parser = submit.make_parser()
         ours, words = submit.split(argv, parser)
-        return submit.strayed(parser.parse_args(ours), words)
+        client: Any = SimpleNamespace(get=lambda path: {"targets": [{"name": "lab"}]})
+        return submit.strayed(client, parser.parse_args(ours), words)
 
     (folder / "r.txt").write_text("six")
     assert "--requirements r.txt" in note("a.py", "-r", "r.txt")
     assert note("a.py", "-r", "none.txt") == note("a.py", "-r", "7") == ""
     assert note("-r", "r.txt", "a.py", "-r", "r.txt") == ""
+    assert "--target lab" in note("a.py", "-t", "lab")
+    assert note("a.py", "-t", "5") == note("-t", "lab", "a.py") == ""
 
 
 def test_lines_of_the_command_line_must_hold_together(folder: Path) -> None:
