@@ -7,7 +7,7 @@ help:  ## print this list
 
 setup: .venv/.ready  ## make .venv from the lock file (done by the others when needed)
 
-demo: .venv/.ready  ## one real training, on this machine and over SSH
+demo: .venv/.ready  ## one real training: on this machine, on a cluster, over SSH
 	@scripts/openssh
 	@$(BIN)/python examples/demo.py
 

@@ -104,6 +104,17 @@ def turnout(bench: Bench) -> None:
         lambda: ours.sdk(bench.trivial, "local", runs, (peers.SKLEARN,)),
         "system-managed, built before",
     )
+    cluster = ours.make_cluster()
+    bench.add(
+        group,
+        "turnout SDK, cluster, warm node",
+        lambda: ours.sdk(bench.trivial, cluster, runs),
+    )
+    bench.add(
+        group,
+        "turnout SDK, cluster, from no node",
+        lambda: ours.first_node(bench.trivial, runs),
+    )
     bench.add(
         group,
         "turnout SDK, SSH, unchanged 5,000 files",
@@ -169,6 +180,7 @@ def measure(bench: Bench, *, quick: bool) -> None:
             bench.rows += ours.idle_memory(home)
             bench.rows += environments.new(bench.root, bench.runs, quick=quick)
             bench.rows += environments.conda(bench.root, bench.runs)
+    bench.rows += environments.container(bench.root, bench.runs)
     if not quick:
         others(bench)
     bench.rows += ours.snapshot(bench.tree.folder, bench.root / "memories", bench.runs)

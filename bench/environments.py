@@ -110,3 +110,44 @@ def conda(root: Path, runs: int) -> list[Row]:
         Row(group, "turnout, new: solve and install", made_anew(wanted, runs)),
         Row(group, "turnout, known", known, note="the whole run that only prepares"),
     ]
+
+
+def container(root: Path, runs: int) -> list[Row]:
+    """A script in an image that is there, against the engine alone; needs root and dockerd."""
+    from bench import ours
+    from turnout import Environment, Experiment, RunConfiguration, ScriptRunConfig, Workspace
+    from turnout.testing import dockerd
+
+    group = "A trivial script in a container, image there"
+    folder = root / "boxed"
+    folder.mkdir()
+    (folder / "hello.py").write_text("print('hello')\n")
+    try:
+        engine = dockerd.DockerEngine("--live-restore").start()
+    except dockerd.Unavailable as error:
+        return [Row(group, "turnout SDK", note=f"skipped: {error}")]
+    try:
+        image = engine.import_image(dockerd.make_base(root / "base.tar"), "base:1")
+        os.environ["DOCKER_HOST"] = engine.host
+        words = ["docker", "run", "--rm", "--network", "none", "-v", f"{folder}:/work", image]
+        plain = command([*words, "python3", "/work/hello.py"])
+        rows = [
+            Row(group, "plain docker run", repeat(lambda: (None, take(plain)), runs)),
+        ]
+        with ours.home(root / "docker-home"):
+            rc = RunConfiguration()
+            box = Environment.from_docker_image("bench", image)
+            box.python.user_managed_dependencies = True
+            box.docker.network = "none"
+            rc.environment = box
+            config = ScriptRunConfig(str(folder), "hello.py", run_config=rc)
+            exp = Experiment(workspace=Workspace.from_config(), name="bench")
+
+            def once() -> tuple[None, float]:
+                return None, take(lambda: exp.submit(config).wait_for_completion())
+
+            rows.append(Row(group, "turnout SDK", repeat(once, runs, warm_ups=2)))
+        return rows
+    finally:
+        os.environ.pop("DOCKER_HOST", None)
+        engine.remove()

@@ -123,6 +123,36 @@ def attach(server: Any, folder: Path) -> None:
         raise Unavailable(str(target.provisioning_errors))
 
 
+def make_cluster() -> str:
+    """A cluster of one-core nodes whose first node is there already; its name."""
+    config = {"vm_size": "1c1g", "max_nodes": 2, "min_nodes": 1}
+    from turnout.client.embedded import default_client
+
+    name = "bench-cpu"
+    default_client().post("/v1/targets", {"name": name, "kind": "cluster", "config": config})
+    return name
+
+
+def first_node(sample: Sample, runs: int) -> Times:
+    """On a cluster that has no node: to the script's first line and its result."""
+    from turnout.client.embedded import default_client
+
+    name = "bench-zero"
+    config = {"vm_size": "1c1g", "max_nodes": 1, "idle_seconds_before_scaledown": 0}
+    client = default_client()
+    client.post("/v1/targets", {"name": name, "kind": "cluster", "config": config})
+    exp = experiment()
+
+    def once() -> tuple[float | None, float]:
+        while client.get(f"/v1/targets/{name}/nodes")["nodes"]:
+            time.sleep(0.05)
+        return timed(
+            lambda: exp.submit(configuration(sample, name)).wait_for_completion(), sample.stamp
+        )
+
+    return repeat(once, runs)
+
+
 def cold_start(folder: Path, runs: int) -> Times:
     """The service's first answer to a process that finds none running."""
     code = "from turnout import Workspace; Workspace.from_config().experiments"

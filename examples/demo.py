@@ -1,7 +1,7 @@
-"""`make demo`: the diabetes training on this machine, then on one that SSH reaches.
+"""`make demo`: the diabetes training on this machine, on a cluster, and on one that SSH reaches.
 
-Needs nothing: it starts an OpenSSH server of its own on loopback and a service of its own in
-`.demo/`, and ends both.
+One word changes from one to the next. Needs nothing: it starts an OpenSSH server of its own on
+loopback and a service of its own in `.demo/`, and ends both.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from turnout import (
+    AmlCompute,
     ComputeTarget,
     CondaDependencies,
     Experiment,
@@ -28,9 +30,10 @@ from turnout.testing.sshd import SSHServer
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parent / ".demo"
 TURNOUT = Path(sys.executable).parent / "turnout"
+FINAL = ("Completed", "Failed", "Canceled")
 
 
-def train(workspace: Any, target: str) -> Any:
+def submit(workspace: Any, target: str) -> Any:
     """Submit the script to `target`; nothing else depends on where it runs."""
     rc = RunConfiguration()
     rc.target = target
@@ -40,9 +43,37 @@ def train(workspace: Any, target: str) -> Any:
     config = ScriptRunConfig(
         source_directory=str(HERE / "diabetes"), script="train.py", run_config=rc
     )
-    run = Experiment(workspace=workspace, name="diabetes").submit(config)
+    return Experiment(workspace=workspace, name="diabetes").submit(config)
+
+
+def train(workspace: Any, target: str) -> Any:
+    """Submit, and show what it prints until it ends."""
+    run = submit(workspace, target)
     run.wait_for_completion(show_output=True)
     return run
+
+
+def cluster(workspace: Any) -> Any:
+    """Two runs at once on a cluster that is made now: it has no nodes, gets two, and loses them
+    when they are idle."""
+    cores = len(os.sched_getaffinity(0))
+    config = AmlCompute.provisioning_configuration(
+        vm_size="1c1g", max_nodes=min(2, cores), idle_seconds_before_scaledown=1
+    )
+    cpu = ComputeTarget.create(workspace, "cpu", config)
+    print(f"  nodes: {len(cpu.list_nodes())}", flush=True)
+    runs = [submit(workspace, "cpu") for _ in range(2)]
+    seen = 0
+    while any(run.get_status() not in FINAL for run in runs):
+        count = len(cpu.list_nodes())
+        if count != seen:
+            print(f"  nodes: {count}, for {', '.join(run.id for run in runs)}", flush=True)
+            seen = count
+        time.sleep(0.1)
+    while cpu.list_nodes():
+        time.sleep(0.1)
+    print("  nodes: 0", flush=True)
+    return runs[-1]
 
 
 def attach(workspace: Any, server: Any) -> None:
@@ -88,11 +119,14 @@ def main() -> int:
         with SSHServer() as server:
             print("== The training on this machine: target 'local'\n", flush=True)
             here = train(workspace, "local")
+            print("\n== A cluster, made for this: target 'cpu', two runs at once\n", flush=True)
+            shared = cluster(workspace)
             print("\n== An SSH machine (sshd on loopback): attach it as 'lab'\n", flush=True)
             attach(workspace, server)
             print("\n== The same script there: target 'lab'\n", flush=True)
             there = train(workspace, "lab")
             tell(here, "local")
+            tell(shared, "cpu")
             tell(there, "lab")
     finally:
         end_service()

@@ -11,11 +11,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from turnout.client.compute import (
-        ComputeTarget,
-        RemoteCompute,
-        RemoteComputeAttachConfiguration,
-    )
+    from turnout.client.aml_compute import AmlCompute, AmlComputeProvisioningConfiguration
+    from turnout.client.compute import ComputeTarget
     from turnout.client.conda_dependencies import CondaDependencies
     from turnout.client.environment import Environment
     from turnout.client.environment_sections import ContainerRegistry
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
         WorkspaceException,
     )
     from turnout.client.experiment import Experiment
+    from turnout.client.remote_compute import RemoteCompute, RemoteComputeAttachConfiguration
     from turnout.client.run import Run, ScriptRun, get_run
     from turnout.client.run_config import DockerConfiguration, RunConfiguration
     from turnout.client.script_run_config import ScriptRunConfig
@@ -39,6 +37,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActivityFailedException",
+    "AmlCompute",
+    "AmlComputeProvisioningConfiguration",
     "ComputeTarget",
     "ComputeTargetException",
     "CondaDependencies",
@@ -64,6 +64,8 @@ __all__ = [
 
 _MODULES = {
     "ActivityFailedException": "exceptions",
+    "AmlCompute": "aml_compute",
+    "AmlComputeProvisioningConfiguration": "aml_compute",
     "ComputeTarget": "compute",
     "ComputeTargetException": "exceptions",
     "CondaDependencies": "conda_dependencies",
@@ -72,8 +74,8 @@ _MODULES = {
     "Environment": "environment",
     "Experiment": "experiment",
     "ExperimentExecutionException": "exceptions",
-    "RemoteCompute": "compute",
-    "RemoteComputeAttachConfiguration": "compute",
+    "RemoteCompute": "remote_compute",
+    "RemoteComputeAttachConfiguration": "remote_compute",
     "Run": "run",
     "RunConfiguration": "run_config",
     "RunConfigurationException": "exceptions",

@@ -18,7 +18,10 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "experiment": ("turnout.cli.experiment", "List experiments"),
     },
     "Machines": {
-        "target": ("turnout.cli.target", "Attach machines to run on, check and detach them"),
+        "target": (
+            "turnout.cli.target",
+            "Create clusters, attach machines, watch and remove them",
+        ),
         "environments": ("turnout.cli.environments", "Name, build, list and prune environments"),
         "registry": ("turnout.cli.registry", "Log in at registries that images come from"),
     },
@@ -35,6 +38,7 @@ ALIASES = {"environment": "environments"}
 EXAMPLES = """\
   turnout submit train.py                 on this machine, with this Python
   turnout submit train.py --alpha 0.1     the script's options follow its name
+  turnout target create cluster cpu --size STANDARD_D2_V2 --max-nodes 4
   turnout target attach ssh lab --address lab.example.org --username ana
   turnout submit train.py --target lab --pip scikit-learn
   turnout run list

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from turnout.cli.asking import secret
 from turnout.cli.parsing import Noun, add_json
-from turnout.cli.target import secret
 from turnout.cli.terminal import ago, print_json, print_table
 from turnout.client.embedded import default_client
 from turnout.client.http import segment

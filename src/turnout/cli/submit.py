@@ -27,6 +27,7 @@ EXAMPLES = """\
   turnout submit train.py --conda environment.yml --target lab
   turnout submit --docker python:3.12 --memory 4g --docker-arg=--init train.py
   turnout submit --target lab --detach train.py
+  turnout submit --vm-size 2c4g train.py
   turnout submit train.py -- --name this-goes-to-the-script
 
 Turnout's long options are taken before and after SCRIPT; its short ones and those that limit
@@ -53,7 +54,10 @@ def make_parser() -> Parser:
         usage="turnout submit [OPTIONS] SCRIPT [ARGUMENTS …]",
     )
     where = parser.add_argument_group("where")
-    where.add_argument("-t", "--target", default="local", help="target to run on (default local)")
+    where.add_argument("-t", "--target", help="target to run on (default local)")
+    where.add_argument(
+        "--vm-size", metavar="SIZE", help="make a cluster of this size, for this run alone"
+    )
     where.add_argument("-e", "--experiment", help="experiment (default: the folder's name)")
     where.add_argument("--source-directory", metavar="DIR", help="what to send (default .)")
     needs = parser.add_argument_group("what the script needs")
@@ -119,11 +123,13 @@ def main(argv: Sequence[str]) -> int:
         )
     from turnout.client import submission
     from turnout.client.embedded import default_client
+    from turnout.client.here import is_here
 
-    if text := strayed(given, words):
-        say(text)
     client = default_client()
-    config = make_config(given, words[0], words[1:])
+    if text := strayed(client, given, words):
+        say(text)
+    here = is_here(client, target_of(given))
+    config = make_config(given, words[0], words[1:], here=here)
     status = StatusLine()
     view = submission.submit(
         client,
@@ -137,8 +143,15 @@ def main(argv: Sequence[str]) -> int:
     return detach(view, given) if given.detach else watch(client, view, given)
 
 
-def strayed(given: argparse.Namespace, words: Sequence[str]) -> str:
-    """A note when `-r requirements.txt` went to the script and was most likely meant for us."""
+def strayed(client: Client, given: argparse.Namespace, words: Sequence[str]) -> str:
+    """A note when `-r requirements.txt` or `-t lab` went to the script and was most likely meant
+    for us."""
+    for option, value in itertools.pairwise(words[1:]):
+        if option == "-t" and value in [t["name"] for t in client.get("/v1/targets")["targets"]]:
+            return (
+                f"turnout: note: '-t {value}' goes to {words[0]}, as all short options after the "
+                f"script's name do. To run there: --target {value}"
+            )
     if given.environment or packages.asks_for_packages(given):
         return ""
     for option, value in itertools.pairwise(words[1:]):
@@ -189,19 +202,22 @@ def show_metrics(client: Client, run: str) -> None:
 
 
 def make_config(
-    given: argparse.Namespace, script: str, arguments: Sequence[str]
+    given: argparse.Namespace, script: str, arguments: Sequence[str], *, here: bool = False
 ) -> ScriptRunConfig:
+    """`here`: the target is this machine, under whatever name."""
     from turnout.client.run_config import RunConfiguration
     from turnout.client.script_run_config import ScriptRunConfig
 
     folder, script = locate(script, given.source_directory)
     config = RunConfiguration()
-    config.target = given.target
+    target = target_of(given)
+    config.target = target
+    config.amlcompute.vm_size = given.vm_size
     config.environment_variables = variables(given.env)
     if given.environment:
         found = packages.named_environment(given, given.environment)
     else:
-        interpreter = given.python or default_interpreter(given.target)
+        interpreter = given.python or default_interpreter("local" if here else target)
         found = packages.make_environment(given, interpreter)
     packages.add_limits(found, given)
     found.eras = found.eras and not given.no_eras
@@ -209,6 +225,18 @@ def make_config(
     return ScriptRunConfig(
         folder, script, arguments, config, max_run_duration_seconds=given.max_duration
     )
+
+
+def target_of(given: argparse.Namespace) -> str:
+    """The target's name; a size alone asks for a cluster of the run's own."""
+    from turnout.client.here import RUN_BASED
+
+    if given.vm_size and (given.target or RUN_BASED).lower() != RUN_BASED:
+        raise UserError(
+            f"--vm-size makes a cluster for this run, and --target {given.target} is another "
+            "place: give one of them."
+        )
+    return given.target or (RUN_BASED if given.vm_size else "local")
 
 
 def locate(script: str, folder: str | None) -> tuple[str, str]:

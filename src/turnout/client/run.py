@@ -92,7 +92,7 @@ class Run(tracking.Run):
         """Runs of the experiment, newest first. `tags` and `properties`: a name, or
         `{name: value}`; `status`: v1's name such as "Completed"."""
         query = {"experiment": experiment.name, "type": type, "include_children": include_children}
-        return find(experiment, query, tags, properties, status)
+        return find(experiment.workspace, query, tags, properties, status)
 
     @property
     def _path(self) -> str:
@@ -375,7 +375,7 @@ class Run(tracking.Run):
     ) -> Any:
         """Child runs, newest first; theirs too with `recursive`."""
         query = {"parent": self.id, "type": type}
-        for child in find(self.experiment, query, tags, properties, status):
+        for child in find(self.experiment.workspace, query, tags, properties, status):
             yield child
             if recursive:
                 yield from child.get_children(True, tags, properties, type, status)
@@ -429,18 +429,18 @@ def from_view(workspace: Workspace, view: dict[str, Any]) -> Run:
 
 
 def find(
-    experiment: Experiment, query: dict[str, Any], tags: Any, properties: Any, status: str | None
+    workspace: Workspace, query: dict[str, Any], tags: Any, properties: Any, status: str | None
 ) -> Generator[Run, None, None]:
     """Pages through the runs that match."""
     before: int | None = None
     query = {**query, "tag": first(tags), "property": first(properties), "limit": PAGE}
     while True:
-        page = experiment.workspace.client.get("/v1/runs", {**query, "before": before})["runs"]
+        page = workspace.client.get("/v1/runs", {**query, "before": before})["runs"]
         for view in page:
             fits = tracking.has_all(view["tags"], tags)
             fits = fits and tracking.has_all(view["properties"], properties)
             if fits and status in (None, view["status"]):
-                yield from_view(experiment.workspace, view)
+                yield from_view(workspace, view)
         if len(page) < PAGE:
             return
         before = page[-1]["number"]

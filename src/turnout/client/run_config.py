@@ -208,6 +208,7 @@ class RunConfiguration(Section):
             framework=self.framework,
             communicator=self.communicator,
             node_count=self.node_count,
+            priority=self.priority or 0,
             environment=self.environment.to_spec(
                 self.target, self.environment_variables, self.docker
             ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from turnout.client import embedded
 from turnout.client.environment import PREPARATIONS, Environment
 from turnout.client.exceptions import UserErrorException
+from turnout.client.here import at_home
 from turnout.client.script_run_config import ScriptRunConfig, find_folder
 from turnout.spec.errors import SnapshotError, SnapshotMissingError
 from turnout.spec.records import to_dict
@@ -42,7 +43,7 @@ def submit(
     """The new run as docs/design/http-api.md describes it. Raises `UserError` for what can be
     seen to be wrong before anything is sent."""
     check_name("an experiment", experiment)
-    spec = config.to_spec()
+    spec = at_home(client, config.to_spec())
     send_password(client, config.run_config.environment)
     body: dict[str, Any] = {
         "key": new_key(),

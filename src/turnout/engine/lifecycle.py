@@ -15,6 +15,8 @@ class Act(str, Enum):
 
     #: Nothing on the target.
     NONE = "none"
+    #: Nothing until the run is given its nodes.
+    WAIT = "wait"
     #: Start the attempt on its target (again, harmlessly, after a crash).
     LAUNCH = "launch"
     #: Ask the attempt to stop.
@@ -31,6 +33,8 @@ class RunFacts:
     #: A launch was answered, so a run folder exists unless somebody removed it.
     launched: bool
     cancel_requested: bool
+    #: A cluster has not given the run its nodes yet.
+    waits_for_nodes: bool = False
     #: A stop was sent by this process already; sending again is harmless but noisy.
     stop_sent: bool = False
 
@@ -64,6 +68,8 @@ def decide(run: RunFacts, seen: Observation | None) -> Decision:
     if not run.launched:
         if run.cancel_requested:
             return Decision(Act.NONE, RunState.CANCELED)
+        if run.waits_for_nodes:
+            return Decision(Act.WAIT)
         return Decision(Act.LAUNCH, RunState.PREPARING)
     if seen is None:
         return stop_if_asked(run, None)

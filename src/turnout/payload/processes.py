@@ -14,6 +14,10 @@ try:
 except (ImportError, OSError):  # A Python built without it: orphans are then not adopted.
     libc = None
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 #: Not named by the Pythons before 3.10.
@@ -68,8 +72,16 @@ def find_program(name: str, path: str, cwd: str) -> str:
     raise StartError("There is no program '%s' on the PATH." % name)
 
 
-def spawn(argv: list[str], env: dict[str, str], cwd: str, output: int) -> int:
+def spawn(
+    argv: list[str],
+    env: dict[str, str],
+    cwd: str,
+    output: int,
+    enter: Callable[[], None] | None = None,
+) -> int:
     """Start `argv` in a session of its own; its output goes to `output`, it dies with us.
+
+    `enter` is called in the new process before it becomes the program.
 
     Returns the pid once the program runs; raises StartError when it cannot.
     """
@@ -81,6 +93,8 @@ def spawn(argv: list[str], env: dict[str, str], cwd: str, output: int) -> int:
         pid = os.fork()
         if not pid:
             try:
+                if enter is not None:
+                    enter()
                 become(program, argv, env, cwd, null, output, parent)
             except OSError as e:
                 os.write(tell, b"%d" % (e.errno or errno.EINVAL))

@@ -17,6 +17,7 @@ from turnout.payload.following import Follower, Stopped
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
 from turnout.payload.recipes import PrepareError
+from turnout.payload.slices import Slice
 from turnout.payload.store import Store, StoreError, failure
 
 TYPE_CHECKING = False
@@ -87,6 +88,7 @@ class Supervisor:
         self.hold_space()
         self.ticket = rundir.read_json(self.path(rundir.TICKET)) or {}
         self.follower = Follower(self.root, self.handle, self.ticket)
+        self.slice = Slice(self.handle, self.ticket.get("slice") or {})
         self.set_status("preparing", "Laying out the source folder")
         try:
             self.follower.check_stop()
@@ -180,13 +182,14 @@ class Supervisor:
                 )
             argv = activation.argv_prefix + argv
         argv = activation.launcher + argv
+        self.slice.prepare()
         env = self.script_variables(activation, work)
         argv[0] = os.path.expanduser(argv[0])
         output, write = os.pipe()
         processes.widen_pipe(write)
         self.started_at = time.time()
         try:
-            pid = processes.spawn(argv, env, work, write)
+            pid = processes.spawn(argv, env, work, write, self.slice.enter)
         except BaseException:
             self.started_at = None
             os.close(output)
@@ -199,7 +202,10 @@ class Supervisor:
     def script_variables(self, activation: recipes.Activation, work: str) -> dict[str, str]:
         host = self.host_variables()
         unbuffered = {"PYTHONUNBUFFERED": host.get("PYTHONUNBUFFERED", "1")}
-        env = {**unbuffered, **activation.env, **(self.ticket.get("variables") or {})}
+        env = {**unbuffered, **activation.env}
+        if self.ticket.get("slice"):
+            env.update(self.slice.variables())
+        env.update(self.ticket.get("variables") or {})
         env[rundir.RUN_FOLDER_VARIABLE] = self.folder
         env[rundir.RUN_ID_VARIABLE] = self.ticket["run"]
         env[rundir.EXPERIMENT_VARIABLE] = self.ticket.get("experiment", "")
@@ -232,6 +238,9 @@ class Supervisor:
             end["reason"] = self.follower.reason
         if self.follower.reason == "timeout":
             notes.append("Stopped at its time limit of %g s." % (limit or 0))
+        if self.slice.outgrown() and code:
+            notes.append("The run outgrew the memory of its node (%d MB)." % self.slice.memory_mb)
+        self.slice.remove()
         if self.driver.lost:
             lost = self.driver.lost
             notes.append("The disk is full: %d bytes of the run's output were lost." % lost)

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from turnout import __version__
 from turnout.service import db, state
 from turnout.service.accounts.gate import Gate
+from turnout.service.clusters.routes import router as clusters
 from turnout.service.environments.routes import router as environments
 from turnout.service.runs.routes import router as runs
 from turnout.service.settings import Settings
@@ -59,7 +60,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await asyncio.to_thread(db.migrate, settings.database_url)
         await parts.loops.start()
+        await parts.clusters.start()
         yield
+        await parts.clusters.aclose()
         await parts.loops.aclose()
         await parts.pool.aclose()
         await parts.db.aclose()
@@ -74,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         default_response_class=EscapedResponse,
     )
     app.state.turnout = parts
-    for router in (general, runs, targets, environments, snapshots):
+    for router in (general, runs, targets, clusters, environments, snapshots):
         app.include_router(router)
     app.add_exception_handler(TurnoutError, refused)
     app.add_exception_handler(RequestValidationError, misunderstood)

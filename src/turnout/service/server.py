@@ -151,7 +151,7 @@ async def end_when_idle(server: uvicorn.Server, parts: State) -> None:
         await asyncio.sleep(min(IDLE_LOOK_S, parts.settings.idle_minutes * 60))
         activity = parts.activity
         idle = activity.clock() - activity.last > parts.settings.idle_minutes * 60
-        if idle and not activity.requests and not parts.loops.busy:
+        if idle and not (activity.requests or parts.loops.busy or parts.clusters.busy):
             server.should_exit = True
             return
 

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from turnout.payload.store import Store
 from turnout.service.accounts import vault
 from turnout.service.accounts.vault import Vault
+from turnout.service.clusters.loops import ClusterLoops
 from turnout.service.db import Database, connect
 from turnout.service.runs.folders import RunFolders
 from turnout.service.runs.hub import Hub
@@ -44,6 +45,7 @@ class State:
     store: Store
     pool: TargetPool
     loops: RunLoops
+    clusters: ClusterLoops
     activity: Activity
 
 
@@ -61,7 +63,10 @@ def build(settings: Settings) -> State:
     )
     pool = TargetPool(db, Vault(home), resources)
     loops = RunLoops(db, hub, pool, folders, settings)
-    return State(settings, vault.token(home), db, hub, folders, store, pool, loops, Activity())
+    clusters = ClusterLoops(db, hub, loops.submitted)
+    loops.nodes_wanted = clusters.hint
+    token = vault.token(home)
+    return State(settings, token, db, hub, folders, store, pool, loops, clusters, Activity())
 
 
 def current(request: Request) -> State:

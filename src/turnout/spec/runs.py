@@ -75,6 +75,8 @@ class RunSpec:
     framework: str = "Python"
     communicator: str = "None"
     node_count: int = 1
+    #: Among runs that wait for the same nodes: higher goes first.
+    priority: int = 0
     environment: EnvironmentSpec = field(default_factory=EnvironmentSpec)
     #: Digest of the snapshot's manifest, or None to run in an empty folder.
     snapshot: str | None = None

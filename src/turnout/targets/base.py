@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -33,6 +33,8 @@ class Ticket:
     variables: dict[str, str] = field(default_factory=dict[str, str])
     #: What the workspace says of environments; variables and sources are the target's own.
     environments: EnvironmentSettings = field(default_factory=EnvironmentSettings)
+    #: The node that the run was given: {"node", "cores", "memory_mb", "gpus"}; {}: no node.
+    slice: dict[str, Any] = field(default_factory=dict[str, Any])
     #: Variables for what makes the environment; never written down.
     secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 

@@ -16,6 +16,7 @@ from turnout.targets.base import Target
 KINDS = {
     "local": "turnout.targets.local:LocalTarget",
     "ssh": "turnout.targets.ssh:SSHTarget",
+    "cluster": "turnout.targets.cluster:ClusterTarget",
 }
 
 

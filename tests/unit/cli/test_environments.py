@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from turnout.cli import built, config, environments, following, registry, target
+from turnout.cli import asking, built, config, environments, following, registry
 from turnout.cli import main as cli
 from turnout.client import embedded
 from turnout.spec.errors import NotFoundError, TargetError
@@ -274,7 +274,7 @@ def test_logins(capsys: Out, client: FakeClient, monkeypatch: pytest.MonkeyPatch
         def readline(self) -> str:
             return "hunter2\n"
 
-    monkeypatch.setattr(target.sys, "stdin", Pipe())
+    monkeypatch.setattr(asking.sys, "stdin", Pipe())
     client.answers["POST", "/v1/registries"] = lambda body: body
     words = ["registry", "login", "r.example.org", "--username", "ana"]
     assert cli.main([*words, "--password-stdin"]) == 0

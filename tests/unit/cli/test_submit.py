@@ -2,6 +2,8 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -76,6 +78,24 @@ def test_the_active_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert submit.default_interpreter("lab") == "python3"
     monkeypatch.setenv("TURNOUT_URL", "http://team:8650")
     assert submit.default_interpreter("local") == "python3"
+
+
+def test_a_size_asks_for_a_cluster_of_the_runs_own() -> None:
+    run_config = config("--vm-size", "2c4g", "a.py").run_config
+    assert run_config.target == "amlcompute"
+    assert run_config.amlcompute.vm_size == "2c4g"
+    assert config("--target", "AmlCompute", "--vm-size", "2c4g", "a.py").run_config.target
+    with pytest.raises(UserError, match="--target lab is another place"):
+        config("--target", "lab", "--vm-size", "2c4g", "a.py")
+
+
+def test_here_is_this_python_under_any_name() -> None:
+    parser = submit.make_parser()
+    given = parser.parse_args(["--target", "cpu"])
+    there = submit.make_config(given, "a.py", [])
+    assert there.run_config.environment.python.interpreter_path == "python3"
+    found = submit.make_config(given, "a.py", [], here=True)
+    assert found.run_config.environment.python.interpreter_path == sys.executable
 
 
 def test_packages_make_an_environment(folder: Path) -> None:
@@ -199,12 +219,15 @@ def test_a_note_when_a_list_went_to_the_script(folder: Path) -> None:
     def note(*argv: str) -> str:
         parser = submit.make_parser()
         ours, words = submit.split(argv, parser)
-        return submit.strayed(parser.parse_args(ours), words)
+        client: Any = SimpleNamespace(get=lambda path: {"targets": [{"name": "lab"}]})
+        return submit.strayed(client, parser.parse_args(ours), words)
 
     (folder / "r.txt").write_text("six")
     assert "--requirements r.txt" in note("a.py", "-r", "r.txt")
     assert note("a.py", "-r", "none.txt") == note("a.py", "-r", "7") == ""
     assert note("-r", "r.txt", "a.py", "-r", "r.txt") == ""
+    assert "--target lab" in note("a.py", "-t", "lab")
+    assert note("a.py", "-t", "5") == note("-t", "lab", "a.py") == ""
 
 
 def test_lines_of_the_command_line_must_hold_together(folder: Path) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from turnout.cli import following, metrics, parsing, target, terminal
+from turnout.cli import asking, attach, cluster, following, metrics, parsing, terminal
 from turnout.spec.errors import UserError
 
 
-@pytest.mark.parametrize("module", [following, metrics, parsing, target, terminal])
+@pytest.mark.parametrize("module", [attach, cluster, following, metrics, parsing, terminal])
 def test_examples(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -62,11 +62,11 @@ def test_encrypted_keys() -> None:
         body = base64.b64encode(b"openssh-key-v1\0" + len(cipher).to_bytes(4, "big") + cipher)
         return f"-----BEGIN OPENSSH PRIVATE KEY-----\n{body.decode()}\n-----END"
 
-    assert target.is_encrypted(openssh(b"aes256-ctr"))
-    assert not target.is_encrypted(openssh(b"none"))
-    assert target.is_encrypted("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n")
-    assert not target.is_encrypted("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n")
-    assert not target.is_encrypted("")
+    assert attach.is_encrypted(openssh(b"aes256-ctr"))
+    assert not attach.is_encrypted(openssh(b"none"))
+    assert attach.is_encrypted("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n")
+    assert not attach.is_encrypted("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n")
+    assert not attach.is_encrypted("")
 
 
 class Given:
@@ -81,21 +81,21 @@ def seen(**more: Any) -> dict[str, Any]:
 
 def test_host_keys(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     given: Any = Given()
-    monkeypatch.setattr(target.sys.stdin, "isatty", lambda: False, raising=False)
+    monkeypatch.setattr(asking.sys.stdin, "isatty", lambda: False, raising=False)
     with pytest.raises(UserError, match="--host-key SHA256:abc"):
-        target.confirm(given, seen())
-    assert target.confirm(given, seen(known=True))
+        attach.confirm(given, seen())
+    assert attach.confirm(given, seen(known=True))
     given.yes = True
-    assert target.confirm(given, seen())
+    assert attach.confirm(given, seen())
     # Another key than known_hosts has is never accepted by --yes.
     with pytest.raises(UserError, match="is not known"):
-        target.confirm(given, seen(conflict="SHA256:old"))
+        attach.confirm(given, seen(conflict="SHA256:old"))
     assert "SHA256:old" in capsys.readouterr().err
     given.host_key = "SHA256:abc"
-    assert target.confirm(given, seen(conflict="SHA256:old"))
+    assert attach.confirm(given, seen(conflict="SHA256:old"))
     given.host_key = "SHA256:mistyped"
     with pytest.raises(UserError, match="is SHA256:abc, not SHA256:mistyped"):
-        target.confirm(given, seen())
+        attach.confirm(given, seen())
 
 
 @pytest.mark.parametrize(("answer", "expected"), [("y\n", True), ("yes\n", True), ("\n", False)])
@@ -109,9 +109,9 @@ def test_host_keys_are_asked_for(
         def readline(self) -> str:
             return answer
 
-    monkeypatch.setattr(target.sys, "stdin", Terminal())
+    monkeypatch.setattr(asking.sys, "stdin", Terminal())
     given: Any = Given()
-    assert target.confirm(given, seen()) is expected
+    assert attach.confirm(given, seen()) is expected
 
 
 def test_secrets_need_a_terminal_or_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_secrets_need_a_terminal_or_stdin(monkeypatch: pytest.MonkeyPatch) -> No
         def readline(self) -> str:
             return "secret with spaces \n"
 
-    monkeypatch.setattr(target.sys, "stdin", Pipe())
-    assert target.secret("Password: ", from_stdin=True) == "secret with spaces "
+    monkeypatch.setattr(asking.sys, "stdin", Pipe())
+    assert asking.secret("Password: ", from_stdin=True) == "secret with spaces "
     with pytest.raises(UserError, match="no terminal to ask on"):
-        target.secret("Password: ", from_stdin=False)
+        asking.secret("Password: ", from_stdin=False)

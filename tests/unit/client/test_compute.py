@@ -184,5 +184,5 @@ def test_list_check_detach_delete(service: FakeService, ws: Workspace) -> None:
         target.detach()
     service("DELETE", "/v1/targets/lab", (204, b""))
     target.detach()
-    with pytest.raises(ComputeTargetException, match="cannot be created"):
+    with pytest.raises(ComputeTargetException, match="not NoneType"):
         ComputeTarget.create(ws, "c", None)

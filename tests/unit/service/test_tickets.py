@@ -38,7 +38,7 @@ async def test_password_and_notes(monkeypatch: pytest.MonkeyPatch, password: str
     )
     row: Any = SimpleNamespace(
         id="exp_1", attempt=1, experiment="exp", warnings=["old"], tags={}, properties={},
-        display_name="", number=1, spec={"script": "train.py", "target": "local"},
+        display_name="", number=1, allocation=None, spec={"script": "train.py", "target": "local"},
     )  # fmt: skip
     ticket = await RunLoops.ticket(loops, row)
     assert ticket.secrets == ({PASSWORD: "hunter2"} if password else {})

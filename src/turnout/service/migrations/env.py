@@ -5,13 +5,14 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine, make_url
 
+from turnout.service.clusters.tables import NodeRow
 from turnout.service.db import Base
 from turnout.service.environments.tables import EnvironmentRow
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.tables import TargetRow
 
 #: Naming a table of each module makes sure that all of them are known.
-TABLES = (EnvironmentRow, RunRow, TargetRow)
+TABLES = (EnvironmentRow, NodeRow, RunRow, TargetRow)
 PLAIN = {"postgresql+asyncpg": "postgresql"}
 
 

@@ -12,9 +12,11 @@ from sqlalchemy import bindparam, func, select
 from turnout.service.db import Database, Session, now
 from turnout.service.runs import records
 from turnout.service.runs.tables import ExperimentRow, RecordRow, RunRow, by_id
+from turnout.service.targets.tables import TargetRow
 from turnout.spec.errors import ConflictError, NotFoundError, UserError
 from turnout.spec.records import from_dict, to_dict
 from turnout.spec.runs import RunSpec, RunState, check_name
+from turnout.spec.targets import ProvisioningState
 
 SCRIPT_RUN = "azureml.scriptrun"
 INTERACTIVE_RUN = "sdk"
@@ -51,8 +53,19 @@ def checked_spec(new: NewRun) -> RunSpec | None:
     return spec
 
 
-async def create(db: Database, new: NewRun, spec: RunSpec | None) -> tuple[RunRow, bool]:
-    """(row, whether it is new). The same key gives the same run."""
+async def create(
+    db: Database,
+    new: NewRun,
+    spec: RunSpec | None,
+    *,
+    waits: bool = False,
+    own_cluster: Mapping[str, Any] | None = None,
+) -> tuple[RunRow, bool]:
+    """(row, whether it is new). The same key gives the same run.
+
+    `waits`: its target gives it nodes. `own_cluster`: make a cluster of this configuration in the
+    same breath, for this run alone.
+    """
     at = now()
     async with db.write() as session:
         known = await session.scalar(BY_KEY, {"key": new.key})
@@ -89,10 +102,31 @@ async def create(db: Database, new: NewRun, spec: RunSpec | None) -> tuple[RunRo
             record_keys=[],
             version=1,
         )
+        if waits or own_cluster is not None:
+            row.allocation = []
+        if own_cluster is not None:
+            row.target = f"run-{identity.rpartition('_')[2]}"
+            session.add(cluster_of(row, own_cluster))
         if spec is not None and spec.snapshot:
             row.properties = {"ContentSnapshotId": spec.snapshot, **row.properties}
         session.add(row)
     return row, True
+
+
+def cluster_of(run: RunRow, config: Mapping[str, Any]) -> TargetRow:
+    """The cluster that a run has for itself; it goes when the run is over."""
+    return TargetRow(
+        name=run.target,
+        kind="cluster",
+        config={**config, "made_for": run.id},
+        secrets=b"",
+        provisioning_state=ProvisioningState.SUCCEEDED.value,
+        provisioning_errors={},
+        tags={},
+        description=f"Made for the run {run.id}",
+        created_at=run.created_at,
+        modified_at=run.created_at,
+    )
 
 
 async def find(session: Session, run: str) -> RunRow:

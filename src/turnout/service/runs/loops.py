@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -65,9 +65,12 @@ class RunLoops:
         self.hub = hub
         self.pool = pool
         self.settings = settings
+        #: Called when a run waits for nodes, or needs the ones that it had no more.
+        self.nodes_wanted: Callable[[], None] = lambda: None
         self.collector = Collector(db, hub, folders, self.again)
         self.followers: dict[str, Follower] = {}
         self.launching: dict[str, asyncio.Task[None]] = {}
+        self.asked_again: set[str] = set()
         self.slots: dict[str, asyncio.Semaphore] = {}
         self.work: dict[str, Work] = {}
         self.stopped: set[str] = set()
@@ -91,10 +94,19 @@ class RunLoops:
         return bool(self.launching or any(f.runs for f in self.followers.values()))
 
     def submitted(self, run: str, target: str) -> None:
-        if run not in self.launching:
-            task = self.spawn(self.launch(run, target))
-            self.launching[run] = task
-            task.add_done_callback(lambda _: self.launching.pop(run, None))
+        """Launch the run, or look again once the look that is under way has ended."""
+        if run in self.launching:
+            self.asked_again.add(run)
+            return
+        task = self.spawn(self.launch(run, target))
+        self.launching[run] = task
+        task.add_done_callback(lambda _: self.launched(run, target))
+
+    def launched(self, run: str, target: str) -> None:
+        self.launching.pop(run, None)
+        if run in self.asked_again:
+            self.asked_again.discard(run)
+            self.submitted(run, target)
 
     async def canceled(self, row: RunRow) -> None:
         """The wish to cancel is in the row; carry it out."""
@@ -151,6 +163,8 @@ class RunLoops:
         """Whether nothing is left to try."""
         row = await logic.get(self.db, run)
         decision = lifecycle.decide(facts(row), None)
+        if decision.act is Act.WAIT:
+            self.nodes_wanted()
         if decision.act is not Act.LAUNCH:
             return True
         try:
@@ -188,6 +202,7 @@ class RunLoops:
             experiment=row.experiment,
             spec=dataclasses.replace(spec, environment=ready.spec),
             variables=variables(row),
+            slice=row.allocation[0] if row.allocation else {},
             environments=EnvironmentSettings(**ready.settings.for_recipes()),
             secrets={PASSWORD: ready.password.reveal()} if ready.password else {},
         )
@@ -209,6 +224,7 @@ class RunLoops:
 
     async def finish(self, run: str, error: RunError) -> None:
         await self.collector.apply(run, Decision(Act.NONE, RunState.FAILED, error))
+        self.nodes_wanted()
 
     async def cancel_unlaunched(self, run: str) -> None:
         row = await logic.get(self.db, run)
@@ -221,6 +237,7 @@ class RunLoops:
         # row, so that the folder is looked for and removed when the target can be reached.
         handle = f"{row.id}.{row.attempt}"
         await self.collector.apply(run, decision, handle=handle)
+        self.nodes_wanted()
         self.follower(row.target).follow(handle, run)
 
     # Follow
@@ -281,6 +298,7 @@ class RunLoops:
         if decision.act is Act.COLLECT:
             await self.collector.finish(target, row, seen, decision, self.progress(run))
             self.stopped.discard(run)
+            self.nodes_wanted()
             await self.forget(row, seen)
         else:
             await self.collector.follow(target, row, seen, decision)
@@ -326,6 +344,7 @@ def facts(row: RunRow, *, stop_sent: bool = False) -> RunFacts:
         state=RunState(row.state),
         launched=row.handle is not None,
         cancel_requested=row.cancel_requested_at is not None,
+        waits_for_nodes=row.allocation == [],
         stop_sent=stop_sent,
     )
 

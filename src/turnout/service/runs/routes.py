@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.convertors import PathConvertor, register_url_convertor
 
+from turnout.service.clusters import logic as clusters
 from turnout.service.environments import launching
 from turnout.service.runs import events, logic
 from turnout.service.runs.folders import FILES, LOGS
@@ -79,12 +80,14 @@ class RecordsBody(Body):
 async def create_run(body: NewRunBody, service: Service, response: Response) -> View:
     new = logic.NewRun(**body.model_dump())
     spec = logic.checked_spec(new)
+    waits, own = False, None
     if spec is not None:
-        await service.pool.get(spec.target)
+        own = clusters.config_for_run(spec)
+        waits = own is None and (await service.pool.get(spec.target)).kind == "cluster"
         await launching.check(service.db, spec.environment)
         if spec.snapshot and not service.store.has(spec.snapshot):
             raise SnapshotMissingError(f"The service has no snapshot {spec.snapshot}.")
-    row, is_new = await logic.create(service.db, new, spec)
+    row, is_new = await logic.create(service.db, new, spec, waits=waits, own_cluster=own)
     if is_new and spec is not None:
         service.loops.submitted(row.id, row.target)
     if not is_new:

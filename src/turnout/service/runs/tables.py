@@ -49,6 +49,9 @@ class RunRow(Base):
     attempt: Mapped[int] = mapped_column(default=1)
     #: What the target calls the attempt; None before the launch and after it was forgotten.
     handle: Mapped[str | None]
+    #: Slices of the nodes that the run was given; empty while it waits for them, null where a
+    #: target has no nodes to give.
+    allocation: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     cancel_requested_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     warnings: Mapped[list[str]]

@@ -58,9 +58,11 @@ class TargetPool:
                 known = [*BUILT_IN, *await session.scalars(select(TargetRow.name))]
                 raise NotFoundError(
                     f"There is no target '{name}'{nearest(name, known)}. Known targets: "
-                    f"{', '.join(sorted(known))}. Attach one with `turnout target attach`."
+                    f"{', '.join(sorted(known))}. Attach one with `turnout target attach`, or "
+                    "make a cluster with `turnout target create`."
                 )
-            return row.kind, {**row.config, **self.vault.open(row.secrets)}
+            secret = self.vault.open(row.secrets) if row.secrets else {}
+            return row.kind, {**row.config, **secret}
 
     async def drop(self, name: str) -> None:
         found = self.live.pop(name, None)

@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from turnout.service.clusters import logic as clusters
+from turnout.service.runs import logic as runs
 from turnout.service.state import Service
 from turnout.service.targets import logic
 
@@ -50,7 +52,11 @@ async def host_key(body: IdentityBody, service: Service) -> View:
 
 @router.post("", status_code=201)
 async def attach(body: TargetBody, service: Service) -> View:
-    return await logic.attach(service.db, service.pool, logic.NewTarget(**body.model_dump()))
+    if body.kind == "cluster":
+        clusters.check_new(body.name, body.config)
+    found = await logic.attach(service.db, service.pool, logic.NewTarget(**body.model_dump()))
+    service.clusters.hint()
+    return found
 
 
 @router.get("")
@@ -60,7 +66,10 @@ async def list_targets(service: Service) -> View:
 
 @router.get("/{name}")
 async def get(name: str, service: Service) -> View:
-    return await logic.get(service.db, service.pool, name)
+    found = await logic.get(service.db, service.pool, name)
+    if found["kind"] == "cluster":
+        found["cluster"] = await clusters.status(service.db, found)
+    return found
 
 
 @router.post("/{name}/check")
@@ -69,8 +78,13 @@ async def check(name: str, service: Service) -> View:
 
 
 @router.delete("/{name}", status_code=204)
-async def detach(name: str, service: Service) -> None:
+async def detach(name: str, service: Service, force: bool = False) -> None:
+    if force:
+        for run in await clusters.active_runs(service.db, name):
+            await service.loops.canceled(await runs.request_cancel(service.db, run))
+        await clusters.until_free(service.db, name)
     await logic.detach(service.db, service.pool, name)
+    service.clusters.hint()
 
 
 @router.get("/{name}/environments")

@@ -1,0 +1,1 @@
+"""Managed clusters: their nodes, who waits for them, and the loop that hands them out."""
