@@ -288,9 +288,11 @@ class Space:
         return f"the quota '{self.left.quota}'" if held else "this machine"
 
     def why(self, short: int) -> str:
-        """Words for nodes that lack only because of a quota; "" when none do."""
-        lacking = min(short, len(self.machine))
-        return self.left.why(lacking) if lacking > len(self.fresh) else ""
+        """Words for `short` nodes that a quota does not allow; "" when it does, or when it allows
+        what the machine has anyway."""
+        if self.left.limit >= len(machine.cores()) or short <= max(self.left.nodes, 0):
+            return ""
+        return self.left.why(min(short, max(len(self.machine), 1)))
 
 
 def space_for(world: World, cluster: TargetRow, size: Size) -> Space:
