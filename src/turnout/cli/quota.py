@@ -58,6 +58,8 @@ def show_all(given: argparse.Namespace) -> int:
         return 0
     rows = [(x["name"], x["used"], words(x["limit"]), words(x["default"])) for x in found]
     print_table(("QUOTA", "IN USE", "LIMIT", "DEFAULT"), rows)
+    if not given.name and not given.all:
+        print("Every family of sizes has one for its cores: turnout quota show --all")
     return 0
 
 
@@ -79,7 +81,7 @@ def change(given: argparse.Namespace) -> int:
 
 def ask(given: argparse.Namespace) -> int:
     code = change(given)
-    print("This workspace is your own: nobody has to approve it, and it holds at once.")
+    print("Nobody has to approve it in a self-hosted workspace: it holds at once.")
     return code
 
 

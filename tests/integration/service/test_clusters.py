@@ -283,8 +283,8 @@ async def test_a_quota_counts_over_all_clusters_and_lets_idle_nodes_go(
     other = await service.submit("print(1)", "second")
     await service.says(
         other,
-        "needs 1 node, and with its quota 'second' can have 0 now; the quota 'nodes' allows no more nodes: "
-        "1 of 1 in use, one node needs 1. Raise it: turnout quota set nodes 2",
+        "needs 1 node, and with its quota 'second' can have 0 now; the quota 'nodes' allows no "
+        "more nodes: 1 of 1 in use, one node needs 1. Raise it: turnout quota set nodes 2",
     )
     await service.web.patch("/v1/targets/first", json={"min_nodes": 0})
     go.touch()
@@ -300,8 +300,8 @@ async def test_a_full_quota_does_not_take_the_nodes_of_other_families(service: S
     run = await service.submit("print(1)", "held")
     await service.says(
         run,
-        "needs 1 node, and with its quota 'held' can have 0 now; the quota 'cores:standardDv2Family' allows no "
-        "more nodes: 0 of 0 cores in use, one node needs 1. "
+        "needs 1 node, and with its quota 'held' can have 0 now; the quota "
+        "'cores:standardDv2Family' allows no more nodes: 0 of 0 cores in use, one node needs 1. "
         "Raise it: turnout quota set cores:standardDv2Family 1",
     )
     assert len(await service.nodes("warm")) == 1

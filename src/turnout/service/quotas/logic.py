@@ -31,7 +31,9 @@ async def check(session: Session, name: str) -> None:
 
     To be asked in the transaction that makes it, so that two at once do not both pass.
     """
-    limit = await session.scalar(select(QuotaRow.value).where(QuotaRow.name == name))
+    # A database server has several writers: those that ask for the same quota go one by one.
+    asked = select(QuotaRow.value).where(QuotaRow.name == name).with_for_update()
+    limit = await session.scalar(asked)
     if limit is None:
         limit = quota.default(name, len(machine.cores()))
     if limit is None:
