@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from turnout.service.clusters import machine
+from turnout.testing.waiting import until
 
 CORES = len(machine.cores())
 
@@ -33,10 +34,11 @@ async def submit(web: httpx.AsyncClient, key: str, **fields: Any) -> httpx.Respo
 
 async def cancel(web: httpx.AsyncClient, run: str) -> None:
     await web.post(f"/v1/runs/{run}/cancel")
-    async with asyncio.timeout(20):
-        async with web.stream("GET", f"/v1/runs/{run}/events") as events:
-            async for _ in events.aiter_lines():
-                pass
+
+    async def over() -> bool:
+        return (await web.get(f"/v1/runs/{run}")).json()["state"] == "canceled"
+
+    await until(over, f"{run} to be canceled")
 
 
 async def test_defaults(web: httpx.AsyncClient) -> None:
