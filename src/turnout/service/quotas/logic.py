@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from turnout.engine import quota
 from turnout.service.clusters import machine
@@ -31,9 +31,7 @@ async def check(session: Session, name: str) -> None:
 
     To be asked in the transaction that makes it, so that two at once do not both pass.
     """
-    # A database server has several writers: those that ask for the same quota go one by one.
-    asked = select(QuotaRow.value).where(QuotaRow.name == name).with_for_update()
-    limit = await session.scalar(asked)
+    limit = await session.scalar(LIMIT, {"name": name})
     if limit is None:
         limit = quota.default(name, len(machine.cores()))
     if limit is None:
@@ -43,6 +41,8 @@ async def check(session: Session, name: str) -> None:
         raise QuotaError(refusal)
 
 
+#: A database server has several writers: those that ask for the same quota go one by one.
+LIMIT = select(QuotaRow.value).where(QuotaRow.name == bindparam("name")).with_for_update()
 #: Targets that were attached, created, or made for one run; `local` is in no row. Runs of scripts
 #: that wait or work: one that logs by itself takes nothing from anyone.
 COUNTS = {
