@@ -24,6 +24,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "environments": ("turnout.cli.environments", "Name, build, list and prune environments"),
         "registry": ("turnout.cli.registry", "Log in at registries that images come from"),
+        "quota": ("turnout.cli.quota", "See and set how much may be in use at once"),
     },
     "Turnout itself": {
         "config": ("turnout.cli.config", "Set how environments are made, for everyone"),

@@ -29,11 +29,16 @@ class Plan:
 
 
 def plan(
-    waiting: Sequence[Waiting], nodes: Sequence[Node], policy: Policy, room: int, now: float
+    waiting: Sequence[Waiting],
+    nodes: Sequence[Node],
+    policy: Policy,
+    room: int,
+    now: float,
+    bound: str = "this machine",
 ) -> Plan:
     """What to do next, given all nodes of the cluster and the runs that have none yet.
 
-    `room` is how many more nodes the machine can hold. Nodes that leave count against
+    `room` is how many more nodes `bound` has room for. Nodes that leave count against
     `max_nodes` until they are gone.
     """
     low = min(policy.min_nodes, policy.max_nodes)
@@ -66,7 +71,7 @@ def plan(
     if wanted:
         reasons.append(_growth(len(counted), needed, usable, low))
         if grow < wanted:
-            reasons.append(_bound(grow, allowed, policy.max_nodes, room))
+            reasons.append(_bound(grow, allowed, policy.max_nodes, room, bound))
     if excess:
         reasons.append(f"more than max_nodes {policy.max_nodes}")
     elif leave:
@@ -82,10 +87,10 @@ def _growth(runs: int, needed: int, usable: int, low: int) -> str:
     return f"{_count(runs, 'run')} waiting for {_count(needed, 'node')}"
 
 
-def _bound(grow: int, allowed: int, max_nodes: int, room: int) -> str:
+def _bound(grow: int, allowed: int, max_nodes: int, room: int, bound: str) -> str:
     if allowed <= room:
         return f"max_nodes is {max_nodes}"
-    return f"this machine has room for {grow or 'no'} more"
+    return f"{bound} has room for {grow or 'no'} more"
 
 
 def _count(number: int, noun: str) -> str:

@@ -35,11 +35,12 @@ def place(
     cluster: str = "the cluster",
     max_nodes: int | None = None,
     room: int | None = None,
+    bound: str = "what else is on this machine",
 ) -> Placement:
     """Hand out the idle nodes. `running` is how many nodes each user has in use.
 
     `max_nodes` and `room` (as in `autoscale.plan`) tell which runs can never start as things are;
-    without them every run is taken to be possible.
+    without them every run is taken to be possible. `bound` is what leaves no more room.
     """
     free = sorted((node for node in nodes if node.is_free), key=lambda n: (-n.since, n.name))
     # The nodes used last go first: the others grow old and can be let go.
@@ -57,7 +58,7 @@ def place(
             )
         elif run.node_count > most:
             reasons[run.run] = (
-                f"needs {_nodes(run.node_count)}, and with what else is on this machine "
+                f"needs {_nodes(run.node_count)}, and with {bound} "
                 f"{_quoted(cluster)} can have {most} now"
             )
 

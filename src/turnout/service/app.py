@@ -19,6 +19,7 @@ from turnout.service import db, state
 from turnout.service.accounts.gate import Gate
 from turnout.service.clusters.routes import router as clusters
 from turnout.service.environments.routes import router as environments
+from turnout.service.quotas.routes import router as quotas
 from turnout.service.runs.routes import router as runs
 from turnout.service.settings import Settings
 from turnout.service.snapshots.routes import router as snapshots
@@ -77,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         default_response_class=EscapedResponse,
     )
     app.state.turnout = parts
-    for router in (general, runs, targets, clusters, environments, snapshots):
+    for router in (general, runs, targets, clusters, quotas, environments, snapshots):
         app.include_router(router)
     app.add_exception_handler(TurnoutError, refused)
     app.add_exception_handler(RequestValidationError, misunderstood)

@@ -41,6 +41,12 @@ class ConflictError(UserError):
     status = 409
 
 
+class QuotaError(ConflictError):
+    """A quota of the workspace is used up; the message says how to raise it."""
+
+    code = "quota"
+
+
 class SnapshotMissingError(ConflictError):
     """The service does not hold the snapshot that a run names: send it, then ask again."""
 

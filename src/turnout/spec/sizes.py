@@ -127,6 +127,11 @@ def supported() -> list[Size]:
     return sorted(KNOWN.values(), key=lambda size: (size.gpus, size.cores, size.memory_mb))
 
 
+def families() -> list[str]:
+    """The families of the sizes whose numbers are known, and that of our own form."""
+    return [*PUBLISHED, CUSTOM]
+
+
 def size_of(name: str) -> Size:
     """The size that `name` means; raise `UserError` when it is neither v1's nor our form."""
     wanted = name.strip()

@@ -78,6 +78,20 @@ class Service:
         await until(there, f"{run} in {states}")
         return await self.run(run)
 
+    async def says(self, run: str, message: str) -> None:
+        said = ""
+
+        async def there() -> bool:
+            nonlocal said
+            said = (await self.run(run))["message"]
+            return said == message
+
+        try:
+            await until(there, f"{run} to say why it waits")
+        except AssertionError:
+            assert said == message
+            raise
+
     async def nodes(self, name: str = "cpu") -> list[dict[str, Any]]:
         return (await self.get(f"targets/{name}/nodes"))["nodes"]
 
@@ -226,6 +240,72 @@ async def test_nobody_waits_beside_idle_nodes_of_another_cluster(service: Servic
     await service.counted(1, "first")
     await service.reached(await service.submit("print(2)", "second"), "completed")
     assert await service.nodes("first") == []
+
+
+@pytest.mark.skipif(CORES < 2, reason="needs two cores")
+async def test_a_quota_of_cores_holds_a_cluster_and_the_run_says_why(
+    service: Service, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    await service.web.put("/v1/quotas/cores:custom", json={"limit": 1})
+    assert (await service.create()).status_code == 201
+    runs = [await service.submit(waits_for(go)) for _ in range(2)]
+    await service.reached(runs[0], "running")
+    await service.says(
+        runs[1],
+        "1 of 1 node is busy; this one is next; the quota 'cores:custom' allows no more nodes: "
+        "1 of 1 cores in use, one node needs 1. Raise it: turnout quota set cores:custom 2",
+    )
+    assert len(await service.nodes()) == 1
+    await service.web.put("/v1/quotas/cores:custom", json={"limit": 2})
+    await service.reached(runs[1], "running")
+    found = {q["name"]: q for q in (await service.get("quotas"))["quotas"]}
+    assert [found[name]["used"] for name in ("nodes", "cores:custom", "runs")] == [2, 2, 2]
+    go.touch()
+    for run in runs:
+        await service.reached(run, "completed")
+
+
+@pytest.mark.skipif(CORES < 2, reason="needs two cores")
+async def test_a_quota_counts_over_all_clusters_and_lets_idle_nodes_go(
+    service: Service, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    await service.create("first", min_nodes=1)
+    await service.create("second", min_nodes=1, vm_size="STANDARD_D1_V2")
+    await service.counted(1, "second")
+    run = await service.submit(waits_for(go), "first")
+    await service.reached(run, "running")
+    await service.web.put("/v1/quotas/nodes", json={"limit": 1})
+    await service.counted(0, "second")
+    events = (await service.get("targets/second/nodes"))["events"]
+    assert events[0]["text"] == "second-1 let go: the quota 'nodes' was lowered"
+    # The run that works there goes on; when it is over, whoever waits gets its place.
+    other = await service.submit("print(1)", "second")
+    await service.says(
+        other,
+        "needs 1 node, and with its quota 'second' can have 0 now; the quota 'nodes' allows no "
+        "more nodes: 1 of 1 in use, one node needs 1. Raise it: turnout quota set nodes 2",
+    )
+    await service.web.patch("/v1/targets/first", json={"min_nodes": 0})
+    go.touch()
+    await service.reached(other, "completed")
+
+
+@pytest.mark.skipif(CORES < 2, reason="needs two cores")
+async def test_a_full_quota_does_not_take_the_nodes_of_other_families(service: Service) -> None:
+    await service.create("warm", vm_size=f"{CORES}c1g", idle_seconds_before_scaledown=3600)
+    await service.reached(await service.submit("print(1)", "warm"), "completed")
+    await service.web.put("/v1/quotas/cores:standardDv2Family", json={"limit": 0})
+    await service.create("held", vm_size="STANDARD_D1_V2")
+    run = await service.submit("print(1)", "held")
+    await service.says(
+        run,
+        "needs 1 node, and with its quota 'held' can have 0 now; the quota "
+        "'cores:standardDv2Family' allows no more nodes: 0 of 0 cores in use, one node needs 1. "
+        "Raise it: turnout quota set cores:standardDv2Family 1",
+    )
+    assert len(await service.nodes("warm")) == 1
 
 
 async def test_deleting_one_with_runs_needs_force(service: Service, tmp_path: Path) -> None:

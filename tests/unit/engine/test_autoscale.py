@@ -98,6 +98,11 @@ def test_plans(
     assert plan.reason == reason
 
 
+def test_what_bounds_it_is_named() -> None:
+    plan = autoscale.plan(runs(1, 1), [], POLICY, 1, NOW, bound="the quota 'nodes'")
+    assert plan.reason == "2 runs waiting for 2 nodes; the quota 'nodes' has room for 1 more"
+
+
 @pytest.mark.parametrize(
     ("waiting", "present", "room", "short"),
     [

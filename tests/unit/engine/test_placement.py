@@ -98,6 +98,12 @@ def test_why_the_others_wait(
     assert placed.reasons == reasons
 
 
+def test_what_bounds_it_is_named() -> None:
+    placed = place(runs("a:ana*2"), nodes(""), {}, cluster="cpu", max_nodes=2, room=1,
+                   bound="its quota")  # fmt: skip
+    assert placed.reasons == {"a": "needs 2 nodes, and with its quota 'cpu' can have 1 now"}
+
+
 def test_a_cluster_without_a_name_is_spoken_of() -> None:
     assert place(runs("a:ana"), [], {}).reasons == {
         "a": "the cluster has no node yet; this one is next"

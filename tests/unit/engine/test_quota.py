@@ -4,59 +4,106 @@ from hypothesis import strategies as st
 
 from turnout.engine import quota
 
-LIMIT = {"cores:standardDv2Family": 10, "targets": 1, "nodes": 3, "runs:ana b": 2}
+FAMILY = "standardDv2Family"
+CORES = f"cores:{FAMILY}"
 
 
 @pytest.mark.parametrize(
-    ("used", "asked", "sentences"),
+    ("name", "limit"),
+    [(CORES, 12), ("nodes", 12), ("targets", 200), ("runs", None)],
+)
+def test_defaults_come_from_the_machine(name: str, limit: int | None) -> None:
+    assert quota.default(name, 12) == limit
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "words"),
     [
-        ({}, {}, []),
-        ({}, {"targets": 1}, []),
-        ({"nodes": 1}, {"nodes": 2}, []),
-        ({}, {"runs:bo": 99}, []),
-        ({"nodes": 9}, {"nodes": 0}, []),
-        ({"nodes": 9}, {"nodes": -1}, []),
+        (None, 10**9, ""),
+        (1, 0, ""),
         (
-            {"cores:standardDv2Family": 8},
-            {"cores:standardDv2Family": 4},
-            [
-                "4 more cores of standardDv2Family would pass the quota "
-                "'cores:standardDv2Family': 8 of 10 in use. "
-                "Raise it: turnout quota set cores:standardDv2Family 12"
-            ],
+            2,
+            2,
+            "One more would pass the quota 'runs': 2 of 2 in use. "
+            "Raise it: turnout quota set runs 3",
+        ),
+        # Lowered below what is in use.
+        (
+            1,
+            4,
+            "One more would pass the quota 'runs': 4 of 1 in use. "
+            "Raise it: turnout quota set runs 5",
         ),
         (
-            {"targets": 1, "runs:ana b": 2},
-            {"targets": 1, "runs:ana b": 1, "nodes": 4},
-            [
-                "4 more nodes would pass the quota 'nodes': 0 of 3 in use. "
-                "Raise it: turnout quota set nodes 4",
-                "1 more run of 'ana b' would pass the quota 'runs:ana b': 2 of 2 in use. "
-                "Raise it: turnout quota set 'runs:ana b' 3",
-                "1 more target would pass the quota 'targets': 1 of 1 in use. "
-                "Raise it: turnout quota set targets 2",
-            ],
+            0,
+            0,
+            "One more would pass the quota 'runs': 0 of 0 in use. "
+            "Raise it: turnout quota set runs 1",
         ),
     ],
 )
-def test_sentences(used: dict[str, int], asked: dict[str, int], sentences: list[str]) -> None:
-    assert quota.check(LIMIT, used, asked) == sentences
-
-
-AMOUNTS = st.dictionaries(st.sampled_from(["targets", "nodes", "cores:f"]), st.integers(0, 5))
-
-
-@given(AMOUNTS, AMOUNTS, AMOUNTS)
-def test_yes_exactly_when_every_sum_is_within(
-    limit: dict[str, int], used: dict[str, int], asked: dict[str, int]
+def test_one_more_is_refused_with_numbers_and_the_command(
+    limit: int | None, used: int, words: str
 ) -> None:
-    passed = [n for n, more in asked.items() if more and n in limit
-              and used.get(n, 0) + more > limit[n]]  # fmt: skip
-    sentences = quota.check(limit, used, asked)
-    assert len(sentences) == len(passed)
-    # The command of each sentence is enough.
-    raised = dict(limit)
-    for sentence in sentences:
-        name, value = sentence.rsplit(" ", 2)[1:]
-        raised[name] = int(value)
-    assert quota.check(raised, used, asked) == []
+    assert quota.refusal("runs", limit, used) == words
+
+
+@pytest.mark.parametrize(
+    ("cores", "nodes", "used_cores", "used_nodes", "each", "left", "by"),
+    [
+        (8, 8, 0, 0, 2, 4, CORES),
+        (8, 3, 0, 0, 2, 3, "nodes"),
+        (8, 8, 6, 3, 2, 1, CORES),
+        (7, 8, 4, 2, 2, 1, CORES),
+        (8, 8, 8, 4, 2, 0, CORES),
+        (8, 4, 2, 4, 2, 0, "nodes"),
+        (1, 8, 0, 0, 2, 0, CORES),
+        # Lowered: so many nodes must go until it holds.
+        (3, 8, 4, 2, 2, -1, CORES),
+        (0, 8, 4, 2, 2, -2, CORES),
+        (8, 1, 4, 2, 2, -1, "nodes"),
+    ],
+)
+def test_what_is_left(
+    cores: int, nodes: int, used_cores: int, used_nodes: int, each: int, left: int, by: str
+) -> None:
+    limits = {CORES: cores, "nodes": nodes}
+    used = {CORES: used_cores, "nodes": used_nodes, "cores:custom": 99}
+    found = quota.room(limits, used, FAMILY, each)
+    assert (found.nodes, found.quota) == (left, by)
+
+
+def test_why_nodes_are_missing() -> None:
+    found = quota.room({CORES: 5, "nodes": 9}, {CORES: 4, "nodes": 2}, FAMILY, 2)
+    assert found.why(2) == (
+        f"the quota '{CORES}' allows no more nodes: 4 of 5 cores in use, one node needs 2. "
+        f"Raise it: turnout quota set {CORES} 8"
+    )
+    found = quota.room({CORES: 9, "nodes": 2}, {CORES: 4, "nodes": 2}, FAMILY, 2)
+    assert found.why(1) == (
+        "the quota 'nodes' allows no more nodes: 2 of 2 in use, one node needs 1. "
+        "Raise it: turnout quota set nodes 3"
+    )
+
+
+@given(
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(1, 6),
+)
+def test_as_many_as_fit_and_the_command_is_enough(
+    cores: int, nodes: int, used_cores: int, used_nodes: int, each: int
+) -> None:
+    limits, used = {CORES: cores, "nodes": nodes}, {CORES: used_cores, "nodes": used_nodes}
+    found = quota.room(limits, used, FAMILY, each)
+    after = used_cores + each * found.nodes, used_nodes + found.nodes
+    assert after[0] <= cores
+    assert after[1] <= nodes
+    assert after[0] + each > cores or after[1] + 1 > nodes
+    if found.nodes <= 0:
+        name, limit = found.why(3).rsplit(" ", 2)[1:]
+        assert quota.room({**limits, name: int(limit)}, used, FAMILY, each).nodes >= min(
+            3, nodes - used_nodes if name == CORES else (cores - used_cores) // each
+        )

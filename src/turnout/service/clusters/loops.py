@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
 from sqlalchemy import delete, select
 
-from turnout.engine import autoscale, placement, slices
+from turnout.engine import autoscale, placement, quota, slices
 from turnout.service.clusters import machine
 from turnout.service.clusters.tables import ClusterEventRow, NodeRow
 from turnout.service.db import Database, Session, now
+from turnout.service.quotas import logic as quotas
 from turnout.service.runs.hub import Hub
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.tables import TargetRow
@@ -41,6 +42,8 @@ class World:
     nodes: list[NodeRow]
     #: Runs of clusters that are not over, oldest first.
     runs: Sequence[RunRow]
+    #: By quota: how much all clusters together may have.
+    limits: Mapping[str, int]
     started: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     told: set[str] = field(default_factory=set[str])
 
@@ -123,7 +126,7 @@ async def load(session: Session) -> World:
         .where(RunRow.allocation.is_not(None), RunRow.state.not_in(FINAL))
         .order_by(RunRow.number)
     )
-    return World(list(clusters), list(nodes), list(runs))
+    return World(list(clusters), list(nodes), list(runs), await quotas.limits(session))
 
 
 async def release(session: Session, world: World) -> None:
@@ -156,18 +159,25 @@ async def serve(session: Session, world: World, cluster: TargetRow) -> None:
     at = now()
     size, _ = fitted(size_of(cluster.config.get("vm_size", "STANDARD_D2_V2")), machine.machine())
     policy = policy_of(cluster)
+    await shed(session, world, cluster, size)
     waiting = [waits(run) for run in world.waiting(cluster)]
     nodes = [as_node(row) for row in world.of(cluster)]
-    fresh = carve(world, size, policy.max_nodes)
-    plan = autoscale.plan(waiting, nodes, policy, len(fresh), at.timestamp())
-    if plan.short and await make_room(session, world, cluster):
-        fresh = carve(world, size, policy.max_nodes)
-        plan = autoscale.plan(waiting, nodes, policy, len(fresh), at.timestamp())
+    space = space_for(world, cluster, size)
+    plan = autoscale.plan(
+        waiting, nodes, policy, len(space.fresh), at.timestamp(), bound=space.bound
+    )
+    # Where a quota is used up, only nodes that count for it help.
+    full = space.left.quota if space.left.nodes <= plan.grow else ""
+    if plan.short and await make_room(session, world, cluster, full):
+        space = space_for(world, cluster, size)
+        plan = autoscale.plan(
+            waiting, nodes, policy, len(space.fresh), at.timestamp(), bound=space.bound
+        )
     for row in [r for r in world.of(cluster) if r.name in plan.shrink]:
         world.nodes.remove(row)
         await session.delete(row)
     await session.flush()
-    for found in fresh[: plan.grow]:
+    for found in space.fresh[: plan.grow]:
         row = NodeRow(
             cluster=cluster.name,
             name=free_name(world, cluster.name),
@@ -182,14 +192,31 @@ async def serve(session: Session, world: World, cluster: TargetRow) -> None:
         world.nodes.append(row)
     if plan.grow or plan.shrink:
         await note(session, cluster.name, change_of(plan))
-    give(world, cluster, len(fresh) - plan.grow)
+    give(world, cluster, space_for(world, cluster, size), plan.short)
 
 
-async def make_room(session: Session, world: World, wanting: TargetRow) -> bool:
-    """Let go what other clusters do not need now: nobody waits beside an idle machine."""
+async def shed(session: Session, world: World, cluster: TargetRow, size: Size) -> None:
+    """Let idle nodes go that a quota, lowered since, has no place for."""
+    left = space_for(world, cluster, size).left
+    idle = [row for row in world.of(cluster) if as_node(row).is_free]
+    gone = idle[: max(-left.nodes, 0)]
+    for row in gone:
+        world.nodes.remove(row)
+        await session.delete(row)
+    if gone:
+        names = ", ".join(row.name for row in gone)
+        await note(session, cluster.name, f"{names} let go: the quota '{left.quota}' was lowered")
+
+
+async def make_room(session: Session, world: World, wanting: TargetRow, full: str) -> bool:
+    """Let go what other clusters do not need now: nobody waits beside an idle machine.
+
+    `full` is a quota that is used up, or "": nodes that do not count for it stay.
+    """
     gone: set[str] = set()
     for cluster in world.clusters:
-        if cluster is wanting:
+        counts_for = ("", quota.NODES, quota.CORES + quotas.family_of(cluster))
+        if cluster is wanting or full not in counts_for:
             continue
         waiting = [waits(run) for run in world.waiting(cluster)]
         nodes = [as_node(row) for row in world.of(cluster)]
@@ -205,8 +232,11 @@ async def make_room(session: Session, world: World, wanting: TargetRow) -> bool:
     return bool(gone)
 
 
-def give(world: World, cluster: TargetRow, room: int) -> None:
-    """Give idle nodes to runs; those that wait on are told why."""
+def give(world: World, cluster: TargetRow, space: Space, short: int) -> None:
+    """Give idle nodes to runs; those that wait on are told why: also when `short` nodes are not
+    there for a quota."""
+    max_nodes = policy_of(cluster).max_nodes
+    why = space.why(short)
     rows = {row.name: row for row in world.of(cluster)}
     waiting = world.waiting(cluster)
     running = Counter("" for row in rows.values() if row.run is not None)
@@ -215,8 +245,9 @@ def give(world: World, cluster: TargetRow, room: int) -> None:
         [as_node(row) for row in rows.values()],
         running,
         cluster=cluster.name,
-        max_nodes=policy_of(cluster).max_nodes,
-        room=room,
+        max_nodes=max_nodes,
+        room=len(space.fresh),
+        bound="its quota" if why else "what else is on this machine",
     )
     for run in waiting:
         names = placed.assigned.get(run.id, ())
@@ -227,18 +258,55 @@ def give(world: World, cluster: TargetRow, room: int) -> None:
             for row in given:
                 row.run, row.state, row.since = run.id, NodeState.RUNNING.value, now()
             world.started.append((run.id, cluster.name))
-        elif run.message == placed.reasons.get(run.id, ""):
-            continue
         else:
-            run.message = placed.reasons.get(run.id, "")
+            reason = placed.reasons.get(run.id, "")
+            if why and waits(run).node_count <= max_nodes:
+                reason = f"{reason}; {why}"
+            if run.message == reason:
+                continue
+            run.message = reason
         run.version += 1
         world.told.add(run.id)
 
 
-def carve(world: World, size: Size, count: int) -> list[slices.Slice]:
-    """What this machine still has, as up to `count` nodes of `size`."""
+@dataclass(frozen=True)
+class Space:
+    """What one cluster may grow by."""
+
+    #: What this machine still has, as nodes of the cluster's size, and what the quotas leave.
+    machine: list[slices.Slice]
+    left: quota.Room
+
+    @property
+    def fresh(self) -> list[slices.Slice]:
+        return self.machine[: max(self.left.nodes, 0)]
+
+    @property
+    def bound(self) -> str:
+        """Whose room is meant, in words."""
+        held = len(self.fresh) < len(self.machine)
+        return f"the quota '{self.left.quota}'" if held else "this machine"
+
+    def why(self, short: int) -> str:
+        """Words for `short` nodes that a quota does not allow; "" when it does, or when it allows
+        what the machine has anyway."""
+        if self.left.limit >= len(machine.cores()) or short <= max(self.left.nodes, 0):
+            return ""
+        return self.left.why(min(short, max(len(self.machine), 1)))
+
+
+def space_for(world: World, cluster: TargetRow, size: Size) -> Space:
     taken = [as_node(row) for row in world.nodes]
-    return slices.carve(machine.cores(), machine.memory_mb(), machine.gpus(), taken, size, count)
+    found = slices.carve(
+        machine.cores(),
+        machine.memory_mb(),
+        machine.gpus(),
+        taken,
+        size,
+        policy_of(cluster).max_nodes,
+    )
+    used = quotas.used_by(world.clusters, world.nodes)
+    return Space(found, quota.room(world.limits, used, size.family, size.cores))
 
 
 def policy_of(cluster: TargetRow) -> Policy:

@@ -9,17 +9,24 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
+from turnout.engine import quota
 from turnout.service.db import Database, Session, now
+from turnout.service.quotas import logic as quotas
 from turnout.service.runs import records
-from turnout.service.runs.tables import ExperimentRow, RecordRow, RunRow, by_id
+from turnout.service.runs.tables import (
+    INTERACTIVE_RUN,
+    SCRIPT_RUN,
+    ExperimentRow,
+    RecordRow,
+    RunRow,
+    by_id,
+)
 from turnout.service.targets.tables import TargetRow
 from turnout.spec.errors import ConflictError, NotFoundError, UserError
 from turnout.spec.records import from_dict, to_dict
 from turnout.spec.runs import RunSpec, RunState, check_name
 from turnout.spec.targets import ProvisioningState
 
-SCRIPT_RUN = "azureml.scriptrun"
-INTERACTIVE_RUN = "sdk"
 LIST_LIMIT = 1000
 #: Requests whose repetition is noticed: more than one client has under way.
 RECORD_KEYS = 16
@@ -73,6 +80,10 @@ async def create(
             return known, False
         if new.parent is not None:
             await find(session, new.parent)
+        if spec is not None:
+            await quotas.check(session, quota.RUNS)
+        if own_cluster is not None:
+            await quotas.check(session, quota.TARGETS)
         if await session.scalar(EXPERIMENT, {"name": new.experiment}) is None:
             session.add(ExperimentRow(name=new.experiment, created_at=at))
             await session.flush()

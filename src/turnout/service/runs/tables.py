@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from turnout.service.db import Base, Session
 
+#: Types of runs, with v1's names: of a script, and of a program that logs by itself.
+SCRIPT_RUN, INTERACTIVE_RUN = "azureml.scriptrun", "sdk"
+
 
 class ExperimentRow(Base):
     __tablename__ = "experiments"

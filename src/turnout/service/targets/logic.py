@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from turnout.engine import quota
 from turnout.service.db import Database, now
+from turnout.service.quotas import logic as quotas
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.pool import BUILT_IN, TargetPool, capabilities, split_secrets
 from turnout.service.targets.tables import TargetRow
@@ -48,6 +50,8 @@ async def attach(db: Database, pool: TargetPool, new: NewTarget) -> dict[str, An
     config = registry.config(new.kind, new.config)
     async with db.read() as session:
         known = await session.scalar(select(TargetRow).where(TargetRow.name == new.name))
+        if known is None:
+            await quotas.check(session, quota.TARGETS)
     if known is not None and known.kind != new.kind:
         raise ConflictError(
             f"Target '{new.name}' is of kind {known.kind}. Detach it first, or take another name."
@@ -74,6 +78,8 @@ async def attach(db: Database, pool: TargetPool, new: NewTarget) -> dict[str, An
     async with db.write() as session:
         row = await session.scalar(select(TargetRow).where(TargetRow.name == new.name))
         if row is None:
+            # Again: another may have come while this one was checked.
+            await quotas.check(session, quota.TARGETS)
             row = TargetRow(name=new.name, kind=new.kind, created_at=now())
             session.add(row)
         row.config, row.secrets = values, pool.vault.seal(secret)

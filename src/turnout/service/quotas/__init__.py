@@ -1,0 +1,1 @@
+"""Quotas: what the clusters, targets and runs of a workspace may come to."""
