@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from turnout.client import quotas
 from turnout.client.aml_compute_config import (
     AmlComputeProvisioningConfiguration,
     check_scale,
@@ -337,25 +338,32 @@ class AmlCompute(ComputeTarget):
     @staticmethod
     def list_usages(
         workspace: Workspace, show_all: bool = False, location: str | None = None
-    ) -> NoReturn:
-        """Not there yet: raises."""
-        no_quotas()
+    ) -> list[dict[str, Any]]:
+        """Cores in use by size family, as the REST interface beneath v1 says it; those with
+        nothing in use only with `show_all`."""
+        rows = quotas.usages(workspace)
+        return [row for row in rows if show_all or row["currentValue"]]
 
     @staticmethod
-    def list_quotas(workspace: Workspace, location: str | None = None) -> NoReturn:
-        """Not there yet: raises."""
-        no_quotas()
+    def list_quotas(workspace: Workspace, location: str | None = None) -> list[dict[str, Any]]:
+        """How many cores of each size family may be in use at once."""
+        return [
+            {k: v for k, v in row.items() if k != "currentValue"}
+            for row in quotas.usages(workspace)
+        ]
 
     @staticmethod
     def update_quotas(
-        workspace: Workspace, vm_family: Any, limit: Any = None, location: str | None = None
-    ) -> NoReturn:
-        """Not there yet: raises."""
-        no_quotas()
-
-
-def no_quotas() -> NoReturn:
-    raise ComputeTargetException(
-        "Quotas are not there yet: what limits a cluster is its max_nodes and the machine. "
-        "get_status() of a cluster says how many nodes it has."
-    )
+        workspace: Workspace,
+        vm_family: str | Sequence[str],
+        limit: int | Sequence[int] | None = None,
+        location: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Set how many cores of a family, or of several, may be in use; the quotas then."""
+        families = [vm_family] if isinstance(vm_family, str) else list(vm_family)
+        found = [limit] if isinstance(limit, int) else list(limit or ())
+        if len(found) != len(families):
+            raise ComputeTargetException("Give one limit for each family of sizes.")
+        for family, value in zip(families, found, strict=True):
+            quotas.put(workspace, family, value)
+        return AmlCompute.list_quotas(workspace)

@@ -428,11 +428,28 @@ def test_what_clusters_do_not_have(ws: Workspace, cpu: AmlCompute) -> None:
         cpu.add_identity("SystemAssigned")
     with pytest.raises(ComputeTargetException, match="no identities"):
         cpu.remove_identity()
-    for ask in (AmlCompute.list_usages, AmlCompute.list_quotas):
-        with pytest.raises(ComputeTargetException, match="Quotas are not there yet"):
-            ask(ws)
-    with pytest.raises(ComputeTargetException, match="Quotas are not there yet"):
-        AmlCompute.update_quotas(ws, "D", 4)
+
+
+def test_quotas(service: FakeService, ws: Workspace) -> None:
+    rows = [
+        {"name": "cores:standardDv2Family", "limit": 8, "used": 2, "default": 8},
+        {"name": "cores:custom", "limit": 2, "used": 0, "default": 2},
+        {"name": "targets", "limit": 200, "used": 1, "default": 200},
+    ]
+    service("GET", "/v1/quotas", {"quotas": rows})
+    service("PUT", "/v1/quotas/cores:standardDv2Family", {})
+    (used,) = AmlCompute.list_usages(ws)
+    assert (used["name"]["value"], used["currentValue"], used["limit"]) == (
+        "standardDv2Family",
+        2,
+        8,
+    )
+    assert len(AmlCompute.list_usages(ws, show_all=True)) == 2
+    found = AmlCompute.update_quotas(ws, "standardDv2Family", 4)
+    assert [row["limit"] for row in found] == [8, 2]
+    assert service.requests[-2][2] == {"limit": 4}
+    with pytest.raises(ComputeTargetException, match="one limit for each"):
+        AmlCompute.update_quotas(ws, ["a", "b"], [1])
 
 
 # -- run-based ---------------------------------------------------------------------------------

@@ -134,6 +134,9 @@ async def test_runs(web: httpx.AsyncClient) -> None:
     assert answer.json()["error"]["message"] == (
         "One more would pass the quota 'runs': 1 of 1 in use. Raise it: turnout quota set runs 2"
     )
+    # Before its snapshot is asked for.
+    answer = await submit(web, "run-key-3", spec={"snapshot": "0" * 64})
+    assert answer.json()["error"]["code"] == "quota"
     assert (await quotas(web))["runs"]["used"] == 1
     await cancel(web, first)
     second = await submit(web, "run-key-2")

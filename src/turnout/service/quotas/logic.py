@@ -41,6 +41,12 @@ async def check(session: Session, name: str) -> None:
         raise QuotaError(refusal)
 
 
+async def check_runs(db: Database) -> None:
+    """Raise `QuotaError` when there may not be one more run."""
+    async with db.read() as session:
+        await check(session, quota.RUNS)
+
+
 #: A database server has several writers: those that ask for the same quota go one by one.
 LIMIT = select(QuotaRow.value).where(QuotaRow.name == bindparam("name")).with_for_update()
 #: Targets that were attached, created, or made for one run; `local` is in no row. Runs of scripts

@@ -11,6 +11,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 
 from turnout.service.clusters import logic as clusters
 from turnout.service.environments import launching
+from turnout.service.quotas import logic as quotas
 from turnout.service.runs import events, logic
 from turnout.service.runs.folders import FILES, LOGS
 from turnout.service.runs.views import run_view
@@ -86,6 +87,8 @@ async def create_run(body: NewRunBody, service: Service, response: Response) -> 
         waits = own is None and (await service.pool.get(spec.target)).kind == "cluster"
         await launching.check(service.db, spec.environment)
         if spec.snapshot and not service.store.has(spec.snapshot):
+            # Before anything is sent; and again in the transaction that makes the run.
+            await quotas.check_runs(service.db)
             raise SnapshotMissingError(f"The service has no snapshot {spec.snapshot}.")
     row, is_new = await logic.create(service.db, new, spec, waits=waits, own_cluster=own)
     if is_new and spec is not None:
