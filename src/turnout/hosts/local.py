@@ -80,7 +80,12 @@ class LocalHost(Host):
 
     async def spawn(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
         err = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        process = LocalProcess(await start(argv, env, err), err)
+        try:
+            process = LocalProcess(await start(argv, env, err), err)
+        except BaseException:
+            # A service that ends meanwhile among them.
+            err.close()
+            raise
         self.processes.append(process)
         return process
 
