@@ -167,7 +167,7 @@ def prune(
             removed.append(row)
     if gone:
         forget_requests(root, {row["key"] for row in removed})
-        background(lambda: delete(gone))
+        background(lambda: delete(gone, os.path.join(root, "cache", "bytecode")))
     return removed
 
 
@@ -216,7 +216,8 @@ def forget_requests(root: str, digests: set[str]) -> None:
             trees.discard(stem + ".files", os.path.join(root, rundir.TRASH))
 
 
-def delete(folders: list[str]) -> None:
+def delete(folders: list[str], bytecode: str) -> None:
+    """Delete environments that lie in the trash, and the bytecode that no other one links to."""
     import subprocess
 
     for folder in folders:
@@ -226,3 +227,30 @@ def delete(folders: list[str]) -> None:
             with contextlib.suppress(OSError):
                 subprocess.call(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         trees.remove_tree(folder)
+    sweep(bytecode)
+
+
+def sweep(bytecode: str) -> None:
+    """Remove compiled packages that no environment links to any more. Who links one just now
+    compiles what is missing."""
+    for python in entries(bytecode):
+        for package in entries(python):
+            if not is_linked(package):
+                trees.remove_tree(package)
+
+
+def entries(folder: str) -> list[str]:
+    try:
+        return [os.path.join(folder, name) for name in os.listdir(folder)]
+    except OSError:
+        return []
+
+
+def is_linked(folder: str) -> bool:
+    """Whether a file below `folder` has another name elsewhere."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                if os.lstat(os.path.join(place, name)).st_nlink > 1:
+                    return True
+    return False

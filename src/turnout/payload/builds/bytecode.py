@@ -7,6 +7,7 @@ scikit-learn takes ten times as long as installing it. So what was compiled is k
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -99,8 +100,20 @@ def place(source: str, target: str) -> None:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 continue
         except OSError:
-            shutil.copy2(source, target)
+            copy_whole(source, target)
         return
+
+
+def copy_whole(source: str, target: str) -> None:
+    """Copy, all of it or nothing: half a file of bytecode would break the import."""
+    temporary = "%s.%d.tmp" % (target, os.getpid())
+    try:
+        shutil.copy2(source, temporary)
+        os.rename(temporary, target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def compile_all(root: str, python: str, tag: str, site: str, files: str) -> None:
