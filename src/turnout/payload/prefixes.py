@@ -18,6 +18,8 @@ READY = "ready"
 LOCK = "ready.lock"
 #: Left by a build that made a container's image: {"image": its tag, "client": "docker"}.
 IMAGE = "image.json"
+#: Compiled packages are kept for so long after their last use: the next environment likes them.
+BYTECODE_KEPT_S = 7 * 86400.0
 #: Open files whose shared lock says that this process uses an environment.
 _held: list[BinaryIO] = []
 
@@ -231,12 +233,14 @@ def delete(folders: list[str], bytecode: str) -> None:
 
 
 def sweep(bytecode: str) -> None:
-    """Remove compiled packages that no environment links to any more. Who links one just now
-    compiles what is missing."""
+    """Remove compiled packages that no environment links to, and that none was linked to for
+    long. Who links one just now compiles what is missing."""
+    old = time.time() - BYTECODE_KEPT_S
     for python in entries(bytecode):
         for package in entries(python):
-            if not is_linked(package):
-                trees.remove_tree(package)
+            with contextlib.suppress(OSError):
+                if os.stat(package).st_mtime < old and not is_linked(package):
+                    trees.remove_tree(package)
 
 
 def entries(folder: str) -> list[str]:

@@ -92,17 +92,19 @@ def test_what_is_being_made_stays_and_a_half_made_one_goes(tmp_path: Path) -> No
     assert not prefix.exists()
 
 
-def test_bytecode_that_nothing_links_to_goes_along(tmp_path: Path) -> None:
+def test_old_bytecode_that_nothing_links_to_goes_along(tmp_path: Path) -> None:
     digest = make(tmp_path, "one", unused_s=100)
     kept = tmp_path / "cache" / "bytecode" / "cpython-311"
-    for name in ("used-1", "unused-1"):
+    for name in ("used-1", "unused-1", "fresh-1"):
         (kept / name).mkdir(parents=True)
         (kept / name / "a.pyc").write_bytes(b"x")
+        if name != "fresh-1":
+            os.utime(kept / name, (1, 1))
     os.link(kept / "used-1" / "a.pyc", tmp_path / "elsewhere.pyc")
     prefix = Path(prefixes.folder_of(str(tmp_path), digest))
     os.link(kept / "unused-1" / "a.pyc", prefix / "a.pyc")
     assert prune(tmp_path) == ["one"]
-    assert [p.name for p in kept.iterdir()] == ["used-1"]
+    assert sorted(p.name for p in kept.iterdir()) == ["fresh-1", "used-1"]
 
 
 def test_by_the_beginning_of_its_key(tmp_path: Path) -> None:

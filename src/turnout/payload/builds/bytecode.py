@@ -62,7 +62,9 @@ class Package:
 
     def link(self, site: str, tag: str) -> bool:
         """Link what is kept into the environment; whether there was anything."""
-        if not os.path.isdir(self.folder):
+        try:
+            os.utime(self.folder)  # Its last use: pruning looks at it.
+        except OSError:
             return False
         for name in self.sources:
             compiled = compiled_name(name, tag)
