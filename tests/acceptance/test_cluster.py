@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from turnout.testing.missing import missing
 from turnout.testing.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Shell
 
-pytestmark = pytest.mark.skipif(
-    len(os.sched_getaffinity(0)) < 2, reason="needs two cores to cut into nodes"
-)
+
+@pytest.fixture(autouse=True)
+def two_cores() -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        missing("needs two cores to cut into nodes")
+
+
 WAIT = """\
 import os, sys, time
 print(sys.executable, sorted(os.sched_getaffinity(0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -15,8 +15,6 @@ class Policy:
     max_nodes: int
     #: Seconds without a run after which a node may be let go.
     idle_s: float
-    #: Its nodes may be taken back for a cluster of dedicated ones.
-    low_priority: bool = False
 
 
 class NodeState(str, Enum):
@@ -78,9 +76,9 @@ def reach(nodes: Sequence[Node], max_nodes: int, room: int) -> int:
     return min(max_nodes, usable + max(room, 0))
 
 
-def node_state_counts(nodes: Sequence[Node]) -> dict[str, int]:
+def node_state_counts(states: Iterable[NodeState]) -> dict[str, int]:
     """v1's `node_state_counts`: how many nodes are in each of its states, all six named."""
     counts = dict.fromkeys(["idle", "leaving", "preempted", "preparing", "running", "unusable"], 0)
-    for node in nodes:
-        counts["preparing" if node.state is NodeState.STARTING else node.state.value] += 1
+    for state in states:
+        counts["preparing" if state is NodeState.STARTING else state.value] += 1
     return counts

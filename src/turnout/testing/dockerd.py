@@ -26,7 +26,6 @@ from typing_extensions import Self
 
 PROGRAM_FOLDERS = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"
 START_TIMEOUT_S = 60.0
-MIRROR = "http://deb.debian.org/debian"
 #: Enough for Python and its compiled packages.
 PACKAGES = (
     *("python3", "python3-distutils", "dash", "bash", "coreutils", "grep", "sed", "procps"),
@@ -225,13 +224,12 @@ def make_base(
     archive: Path,
     packages: Sequence[str] = PACKAGES,
     variant: str = "extract",
-    mirror: str = MIRROR,
 ) -> Path:
     """A root file system of Debian's packages as a tar file: 6 s. `variant` "apt" can install
     more: 22 s."""
     argv = [program("mmdebstrap"), f"--variant={variant}", f"--include={','.join(packages)}"]
     done = subprocess.run(
-        [*argv, "bookworm", str(archive), mirror],
+        [*argv, "bookworm", str(archive)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -15,6 +15,7 @@ import pytest
 from conda_steps import Failed, Steps, run
 
 from turnout.testing.conda_channel import CondaChannel, Package, copy, own_subdir, serve
+from turnout.testing.missing import missing
 
 PYTHON = platform.python_version()
 SHORT = ".".join(PYTHON.split(".")[:2])
@@ -152,7 +153,7 @@ def certificates(folder: Path) -> tuple[Path, Path]:
 
 def openssl(*words: str) -> None:
     if shutil.which("openssl") is None and os.environ.get("CI") != "true":
-        pytest.skip("openssl is not installed (Debian: openssl)")
+        missing("openssl is not installed (Debian: openssl)")
     done = subprocess.run(["openssl", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

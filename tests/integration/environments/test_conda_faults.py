@@ -17,6 +17,7 @@ from conda_steps import Failed, Steps, run
 from turnout.environments.base import Recipe
 from turnout.payload.builds import rattler_tool
 from turnout.testing.conda_channel import CondaChannel, serve
+from turnout.testing.missing import missing
 from turnout.testing.waiting import until
 
 Fresh = Callable[[], Steps]
@@ -167,7 +168,7 @@ def test_a_full_disk_is_named(tmp_path: Path, fresh_steps: Fresh, channel: Conda
     small.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "none", str(small)]
     if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may not mount a small file system")
+        missing("this user may not mount a small file system")
     try:
         (small / "cache").mkdir()
         (steps.root / "cache").symlink_to(small / "cache")

@@ -18,6 +18,7 @@ from container_driver import DEAF, IMAGE, POLITE, Boxed, Engine, until
 from turnout.environments import registry
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.testing.building import Building
+from turnout.testing.missing import missing
 from turnout.testing.wheels import add_wheel
 
 #: A user that no machine has.
@@ -272,7 +273,7 @@ def plain_user(docker: Engine, payload: Path) -> Iterator[tuple[Path, Path, str]
     python = shutil.which("python3", path="/usr/bin:/bin")
     setpriv = shutil.which("setpriv")
     if not python or not setpriv:
-        pytest.skip("needs the system's python3 and setpriv")
+        missing("needs the system's python3 and setpriv")
     docker.socket.chmod(0o666)
     folder = Path(tempfile.mkdtemp(prefix="turnout-user-"))
     try:

@@ -16,6 +16,7 @@ import pytest
 from turnout.payload import slices
 from turnout.service.app import create_app, parts_of
 from turnout.service.settings import Settings
+from turnout.testing.missing import missing
 from turnout.testing.waiting import until
 
 KEYS = itertools.count(1)
@@ -112,13 +113,18 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         yield made
 
 
+@pytest.fixture
+def two_cores() -> None:
+    if CORES < 2:
+        missing("needs two cores")
+
+
 def waits_for(path: Path) -> str:
     return f"import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.01)"
 
 
+@pytest.mark.usefixtures("two_cores")
 async def test_it_grows_shares_and_shrinks_to_nothing(service: Service, tmp_path: Path) -> None:
-    if CORES < 2:
-        pytest.skip("needs two cores")
     go = tmp_path / "go"
     assert (await service.create()).status_code == 201
     assert await service.nodes() == []
@@ -152,7 +158,7 @@ async def test_a_run_sees_the_cores_of_its_node(service: Service) -> None:
 
 async def test_a_run_that_outgrows_its_node_is_named(service: Service) -> None:
     if "not held" in slices.limits():
-        pytest.skip(slices.limits())
+        missing(slices.limits())
     await service.create()
     run = await service.submit("x = bytearray(3 << 30); print(len(x))")
     found = await service.reached(run, "failed", "completed")
@@ -242,7 +248,7 @@ async def test_nobody_waits_beside_idle_nodes_of_another_cluster(service: Servic
     assert await service.nodes("first") == []
 
 
-@pytest.mark.skipif(CORES < 2, reason="needs two cores")
+@pytest.mark.usefixtures("two_cores")
 async def test_a_quota_of_cores_holds_a_cluster_and_the_run_says_why(
     service: Service, tmp_path: Path
 ) -> None:
@@ -266,7 +272,7 @@ async def test_a_quota_of_cores_holds_a_cluster_and_the_run_says_why(
         await service.reached(run, "completed")
 
 
-@pytest.mark.skipif(CORES < 2, reason="needs two cores")
+@pytest.mark.usefixtures("two_cores")
 async def test_a_quota_counts_over_all_clusters_and_lets_idle_nodes_go(
     service: Service, tmp_path: Path
 ) -> None:
@@ -292,7 +298,7 @@ async def test_a_quota_counts_over_all_clusters_and_lets_idle_nodes_go(
     await service.reached(other, "completed")
 
 
-@pytest.mark.skipif(CORES < 2, reason="needs two cores")
+@pytest.mark.usefixtures("two_cores")
 async def test_a_full_quota_does_not_take_the_nodes_of_other_families(service: Service) -> None:
     await service.create("warm", vm_size=f"{CORES}c1g", idle_seconds_before_scaledown=3600)
     await service.reached(await service.submit("print(1)", "warm"), "completed")

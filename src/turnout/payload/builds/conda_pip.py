@@ -49,7 +49,7 @@ def lock(
     )
     if code and wanted["pins"] != "exact":
         # A pin that cannot be had gives way; what came of it is locked like any other list.
-        code, found = pip.resolve(uv, python, wanted["pip"], options, True, files, tuple(told))
+        code, found = pip.resolve(uv, python, wanted["pip"], [*options, *told], True, files)
         if not code:
             exact = [line for line in found if " @ file://" + stubs not in line]
             hashed = [*options, "--no-deps", "--python-version", version, "--generate-hashes"]

@@ -184,7 +184,7 @@ def find_python(uv: str, version: str | None, relax: bool) -> dict[str, str]:
     path = first_line([uv, "python", "find", "--python-preference", "system", asked])
     if not path and newer_than_payload(version):
         status("Looking for Python %s" % asked)
-        code, _ = run([uv, "python", "install", "--quiet", asked], environment(), quiet_install)
+        code, _ = run([uv, "python", "install", "--quiet", asked], environment())
         if code == 0:
             path = first_line([uv, "python", "find", asked])
     if not path:
@@ -212,10 +212,6 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-def quiet_install(line: str) -> str | None:
-    return line
-
-
 def described(path: str) -> dict[str, str]:
     code = "import os, sys; print('%d.%d.%d' % sys.version_info[:3], end=' ');"
     code += "print(os.path.realpath(sys.executable))"
@@ -234,28 +230,32 @@ def first_line(argv: list[str]) -> str:
 def said_by(argv: list[str]) -> list[str]:
     """The lines that a program prints; none when it fails."""
     try:
-        done = subprocess.run(
-            argv,
-            env={**os.environ, **environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=bound(),
-        )
+        code, out, _ = ask(argv)
     except OSError:
         return []
-    return [] if done.returncode else done.stdout.decode("utf-8", "replace").splitlines()
+    return [] if code else out.splitlines()
+
+
+def ask(argv: list[str]) -> tuple[int, str, str]:
+    """(exit code, output, errors) of a program whose words are ours to pass on."""
+    done = subprocess.run(
+        argv,
+        env={**os.environ, **environment()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=bound(),
+    )
+    out, err = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    return done.returncode, out, err
 
 
 def installed_pythons(uv: str) -> list[tuple[tuple[int, ...], str]]:
     """(version, path) of this machine's Pythons that are new enough, oldest first."""
     argv = [uv, "python", "list", "--only-installed", "--output-format", "json"]
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=bound()
-        )
-        rows = json.loads(done.stdout)
-    except (OSError, ValueError):
+        rows = json.loads("\n".join(said_by(argv)))
+    except ValueError:
         return []
     found = {numbers(row["version"])[:3]: str(row["path"]) for row in reversed(rows)}
     return sorted((v, p) for v, p in found.items() if v[:2] >= OLDEST)
@@ -286,16 +286,14 @@ def resolve(
     options: list[str],
     relax: bool,
     files: str,
-    more: tuple[str, ...] = (),
 ) -> tuple[int, list[str]]:
-    """(exit code, every package with its exact version). `more` are further options of uv.
+    """(exit code, every package with its exact version).
 
     A pin that cannot be met gives way to the nearest newer version that has a wheel, with a note.
     """
     wanted = list(wanted)
     if not wanted:
         return 0, []
-    options = [*options, *more]
     #: Pinned packages that have no wheel, but can be built here.
     built: list[str] = []
     older: list[str] = []
@@ -393,22 +391,14 @@ def compile_list(
     argv = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python", python]
     argv += [*options, *sources(options), "--directory", files, path]
     try:
-        done = subprocess.run(
-            argv,
-            env={**os.environ, **environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=bound(),
-        )
+        code, out, said = ask(argv)
     except OSError as e:
         raise BuildError("uv cannot be started: %s." % e.strerror) from e
-    said = done.stderr.decode("utf-8", "replace").strip()
-    if done.returncode:
-        return done.returncode, said
-    if said:
-        say(said)
-    return 0, done.stdout.decode("utf-8", "replace").strip()
+    if code:
+        return code, said.strip()
+    if said.strip():
+        say(said.strip())
+    return 0, out.strip()
 
 
 def blamed_pin(output: str, wanted: list[str]) -> int | None:

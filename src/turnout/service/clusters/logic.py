@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from turnout.service.clusters.tables import ClusterEventRow, NodeRow
 from turnout.service.db import Database, now
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.tables import TargetRow
-from turnout.spec.clusters import NodeState
+from turnout.spec.clusters import NodeState, node_state_counts
 from turnout.spec.errors import ConflictError, NotFoundError, UserError
 from turnout.spec.runs import RunSpec, RunState
 from turnout.spec.sizes import fitted, size_of
@@ -31,7 +30,7 @@ FINAL = [state.value for state in RunState if state.is_final]
 def check_size(config: Mapping[str, Any]) -> str:
     """What the size comes to here, in a sentence ("" when it is as asked); raises `UserError` for
     one that this machine cannot hold."""
-    return fitted(size_of(str(config.get("vm_size", "STANDARD_D2_V2"))), machine.machine())[1]
+    return fitted(size_of(str(config["vm_size"])), machine.machine())[1]
 
 
 def config_for_run(spec: RunSpec) -> dict[str, Any] | None:
@@ -62,16 +61,16 @@ def check_new(name: str, config: Mapping[str, Any]) -> None:
             f"'{name}' cannot name a cluster: a run with that target gets a cluster of its own. "
             "Take another name."
         )
-    check_size(config)
+    check_size(registry.config("cluster", config).model_dump())
 
 
 async def status(db: Database, view: Mapping[str, Any]) -> dict[str, Any]:
     """What v1's `AmlComputeStatus` tells, and who waits."""
     name, config = view["name"], view["config"]
-    size, text = fitted(size_of(config.get("vm_size", "STANDARD_D2_V2")), machine.machine())
+    size, text = fitted(size_of(config["vm_size"]), machine.machine())
     async with db.read() as session:
         states = await session.scalars(select(NodeRow.state).where(NodeRow.cluster == name))
-        counts = Counter(states)
+        counts = node_state_counts([NodeState(state) for state in states])
         waiting = await session.scalar(
             select(func.count()).where(
                 RunRow.target == name,
@@ -79,21 +78,14 @@ async def status(db: Database, view: Mapping[str, Any]) -> dict[str, Any]:
                 func.json_array_length(RunRow.allocation) == 0,
             )
         )
-    current, most = sum(counts.values()), config.get("max_nodes", 4)
-    preparing = counts.pop(NodeState.STARTING.value, 0)
+    current = sum(counts.values())
     return {
-        "allocation_state": "resizing" if waiting and current < most else "steady",
+        "allocation_state": "resizing" if waiting and current < config["max_nodes"] else "steady",
         "current_node_count": current,
         "target_node_count": current,
-        "node_state_counts": {
-            "preparing": preparing,
-            **{
-                state: counts.get(state, 0)
-                for state in ("idle", "running", "leaving", "preempted", "unusable")
-            },
-        },
+        "node_state_counts": counts,
         "waiting": waiting or 0,
-        "vm_size": config.get("vm_size", "STANDARD_D2_V2"),
+        "vm_size": config["vm_size"],
         "size": {"cores": size.cores, "memory_mb": size.memory_mb, "gpus": size.gpus},
         "limits": " ".join(part for part in (text, machine.limits()) if part),
     }

@@ -157,7 +157,7 @@ async def release(session: Session, world: World) -> None:
 async def serve(session: Session, world: World, cluster: TargetRow) -> None:
     """Grow or shrink one cluster, and give its idle nodes to those who wait."""
     at = now()
-    size, _ = fitted(size_of(cluster.config.get("vm_size", "STANDARD_D2_V2")), machine.machine())
+    size, _ = fitted(size_of(cluster.config["vm_size"]), machine.machine())
     policy = policy_of(cluster)
     await shed(session, world, cluster, size)
     waiting = [waits(run) for run in world.waiting(cluster)]
@@ -312,10 +312,9 @@ def space_for(world: World, cluster: TargetRow, size: Size) -> Space:
 def policy_of(cluster: TargetRow) -> Policy:
     config = cluster.config
     return Policy(
-        min_nodes=config.get("min_nodes", 0),
-        max_nodes=config.get("max_nodes", 4),
-        idle_s=float(config.get("idle_seconds_before_scaledown", 120)),
-        low_priority=config.get("vm_priority") == "lowpriority",
+        min_nodes=config["min_nodes"],
+        max_nodes=config["max_nodes"],
+        idle_s=float(config["idle_seconds_before_scaledown"]),
     )
 
 

@@ -67,7 +67,7 @@ async def limits(session: Session) -> Mapping[str, int]:
 
 
 def family_of(cluster: TargetRow) -> str:
-    return size_of(str(cluster.config.get("vm_size", "STANDARD_D2_V2"))).family
+    return size_of(cluster.config["vm_size"]).family
 
 
 def used_by(clusters: Iterable[TargetRow], nodes: Iterable[NodeRow]) -> Counter[str]:
