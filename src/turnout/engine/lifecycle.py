@@ -80,10 +80,17 @@ def decide(run: RunFacts, seen: Observation | None) -> Decision:
         return ended_without_word(run, "lost", LOST)
     if seen.state is ObservedState.ABSENT:
         return ended_without_word(run, "gone", GONE)
-    state = RunState.RUNNING if seen.state is ObservedState.RUNNING else RunState.PREPARING
+    state = SHOWN_AS[seen.state]
     return stop_if_asked(run, state if state.order > run.state.order else None)
 
 
+#: What a run is in while its target is seen so.
+SHOWN_AS = {
+    ObservedState.QUEUED: RunState.QUEUED,
+    ObservedState.PROVISIONING: RunState.PROVISIONING,
+    ObservedState.PREPARING: RunState.PREPARING,
+    ObservedState.RUNNING: RunState.RUNNING,
+}
 LOST = (
     "The run's supervisor on the target died without a word: the machine was restarted, ran out "
     "of memory, or somebody killed it. The log up to then is kept."

@@ -43,6 +43,10 @@ class ObservedState(str, Enum):
 
     #: No such run folder on the target.
     ABSENT = "absent"
+    #: An engine has the run in its own queue; nothing works for it yet.
+    QUEUED = "queued"
+    #: Its nodes are being made: powered on, booted.
+    PROVISIONING = "provisioning"
     #: The supervisor makes the work folder or the environment ready.
     PREPARING = "preparing"
     #: The script runs.
@@ -58,7 +62,8 @@ class Exit:
     """How an attempt ended, as the supervisor wrote it."""
 
     #: "exited", "signaled", "stopped" (on request), "timeout", "prepare" (environment or
-    #: snapshot could not be made ready), "supervisor" (a fault of ours).
+    #: snapshot could not be made ready), "supervisor" (a fault of ours), "node" (a node was lost),
+    #: "preempted" (its nodes were taken back); the last two may mean another attempt.
     reason: str
     code: int | None = None
     signal: int | None = None

@@ -41,6 +41,8 @@ RETRY_LIMIT_S = 30.0
 PROGRESS_EVERY_S = 0.25
 #: Runs that were forgotten are noted together, this long after the first.
 FORGET_S = 0.2
+#: Seen so, a run goes on.
+LIVES = frozenset(lifecycle.SHOWN_AS)
 #: Variable of the steps that make an image: the password at its registry.
 PASSWORD = "TURNOUT_REGISTRY_PASSWORD"  # noqa: S105 - its name
 
@@ -260,7 +262,7 @@ class RunLoops:
                 latest, work.next = work.next, None
         except TargetError as e:
             # A run that lives is not ended because looking at it failed.
-            if seen.state in (ObservedState.PREPARING, ObservedState.RUNNING):
+            if seen.state in LIVES:
                 await self.say(run, e.message)
             elif not e.retryable:
                 await self.finish(run, RunError("target", e.message))
@@ -308,7 +310,7 @@ class RunLoops:
         if row.handle is None:
             return
         target = await self.pool.get(row.target)
-        if seen.state in (ObservedState.PREPARING, ObservedState.RUNNING):
+        if seen.state in LIVES:
             await target.stop(row.handle, 0)
             self.follower(row.target).hint_later([row.handle])
             return
