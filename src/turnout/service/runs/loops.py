@@ -31,7 +31,7 @@ from turnout.service.targets.pool import TargetPool
 from turnout.spec.errors import TargetError, TurnoutError
 from turnout.spec.records import from_dict
 from turnout.spec.runs import RunSpec, RunState
-from turnout.spec.targets import Observation, ObservedState
+from turnout.spec.targets import Observation
 from turnout.targets.base import Ticket
 
 log = structlog.get_logger()
