@@ -285,7 +285,8 @@ def target_parts() -> Iterator[str]:
             for name, kind in kinds.items()
         ],
     )
-    for name, kind in kinds.items():
+    engines = {name: registry.kind(name) for name in registry.ENGINES}
+    for name, kind in {**kinds, **engines}.items():
         comments = field_comments(Path(sys.modules[kind.config_model.__module__].__file__ or ""))
         rows = [
             [
@@ -297,9 +298,8 @@ def target_parts() -> Iterator[str]:
         ]
         intro = " ".join((kind.config_model.__doc__ or "").split())
         configuration = table(["key", "default", "what"], rows) if rows else ""
-        yield "\n\n".join(
-            t for t in (f"## {name}", f"v1's type: `{kind.v1_type}`.", intro, configuration) if t
-        )
+        what = "What clusters are made on." if kind.is_engine else f"v1's type: `{kind.v1_type}`."
+        yield "\n\n".join(t for t in (f"## {name}", what, intro, configuration) if t)
 
 
 def main() -> None:

@@ -23,7 +23,9 @@ BANNED = {
 }
 #: What others call things is not ours to change.
 ALLOWED = re.compile(
-    r"build-backend|default_backend|sampling_backend|hatchling|Slurm jobs?|ComputeTarget",
+    r"build-backend|default_backend|sampling_backend|hatchling|Slurm jobs?|ComputeTarget"
+    # Slurm's own: options, commands and messages.
+    r"|--job-name|Batch job submission|job submit limit|\"show\", \"job\"",
     re.IGNORECASE,
 )
 

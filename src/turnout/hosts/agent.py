@@ -56,10 +56,11 @@ class Agent:
         changed: Changed,
         pythons: Sequence[str] = bootstrap.PYTHONS,
         store: str | None = None,
+        options: Sequence[str] = (),
     ) -> Agent:
         """Start an agent on `host` for the root folder `root`; send the payload if it lacks."""
         pack = payload()
-        extra = ["--store", store] if store else []
+        extra = [*(["--store", store] if store else []), *options]
         argv = bootstrap.command(tuple(pythons), root, pack.digest, len(pack.data), extra)
         agent = cls(await host.spawn(argv), where, changed)
         try:

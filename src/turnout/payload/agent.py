@@ -89,6 +89,25 @@ class Upload:
 class Agent:
     """One agent process for the host root `root`."""
 
+    #: The methods that a request may name.
+    operations: frozenset[str] = frozenset(
+        (
+            "hello",
+            "launch",
+            "missing",
+            "put",
+            "observe",
+            "read",
+            "files",
+            "fetch",
+            "stop",
+            "forget",
+            "check",
+            "environments",
+            "prune",
+        )
+    )
+
     def __init__(self, root: str, store: Store, payload: str) -> None:
         self.root = root
         self.store = store
@@ -96,7 +115,8 @@ class Agent:
         self.boot_id = rundir.boot_id()
         self.uploads: dict[str, Ingest | Upload] = {}
         self.buffer = bytearray()
-        self.watch_name = "%d-%x.sock" % (os.getpid(), time.time_ns())
+        self.poll = select.poll()
+        self.watch_name = rundir.watch_name()
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -107,14 +127,12 @@ class Agent:
         try:
             empty_trash(self.root)
             self.send({"id": 0, "ok": hostfacts.facts(self.root, self.boot_id)})
-            poll = select.poll()
-            poll.register(0, select.POLLIN)
-            poll.register(pokes.fileno(), select.POLLIN)
+            self.poll.register(0, select.POLLIN)
+            self.poll.register(pokes.fileno(), select.POLLIN)
             while True:
-                ready = [fd for fd, _ in poll.poll()]
+                ready = self.wait()
                 if pokes.fileno() in ready:
                     self.pass_on(pokes)
-                processes.reap()
                 if 0 in ready:
                     data = os.read(0, READ)
                     if not data:
@@ -126,6 +144,12 @@ class Agent:
             for upload in self.uploads.values():
                 upload.abort()
 
+    def wait(self) -> list[int]:
+        """Sleep until something is to be done; descriptors to look at."""
+        ready = [fd for fd, _ in self.poll.poll()]
+        processes.reap()
+        return ready
+
     def pass_on(self, pokes: socket.socket) -> None:
         """All that changed since we looked last, as one event."""
         handles: dict[str, None] = {}
@@ -134,7 +158,10 @@ class Agent:
                 handles[pokes.recv(512).decode("ascii", "replace")] = None
         except BlockingIOError:
             pass
-        self.send({"event": "changed", "handles": list(handles)})
+        self.changed(list(handles))
+
+    def changed(self, handles: list[str]) -> None:
+        self.send({"event": "changed", "handles": handles})
 
     def take_frames(self) -> None:
         at = 0
@@ -156,10 +183,10 @@ class Agent:
         out = b""
         try:
             request = json.loads(header)
-            operation = OPERATIONS.get(request.get("op", ""))
-            if operation is None:
-                raise RequestError("unknown", "This agent knows no %r." % (request.get("op"),))
-            found, out = operation(self, request, body)
+            op = request.get("op", "")
+            if op not in self.operations:
+                raise RequestError("unknown", "This agent knows no %r." % (op,))
+            found, out = getattr(self, op)(request, body)
             answer: dict[str, Any] = {"ok": found}
         except RequestError as e:
             answer = failed(e.code, str(e))
@@ -201,12 +228,18 @@ class Agent:
             # What a launch that was cut may have left. `stop` stays: it was meant for this run.
             trees.remove_tree(os.path.join(folder, rundir.WORK))
             rundir.write_json(os.path.join(folder, rundir.TICKET), ticket)
-            # The lock goes with the fork: it belongs to the open file, not to the process.
-            secrets: dict[str, str] = request.get("secrets") or {}
-            supervisor.fork(self.root, self.store, self.payload, handle, lock, secrets)
+            self.begin(handle, ticket, lock, request.get("secrets") or {})
         finally:
             os.close(lock)
         return {"state": "launched"}, b""
+
+    def begin(
+        self, handle: str, ticket: dict[str, Any], lock: int, secrets: dict[str, str]
+    ) -> None:
+        """The ticket is in its place: start what carries it out."""
+        # The lock goes with the fork: it belongs to the open file, not to the process.
+        made = supervisor.Supervisor(self.root, self.store, self.payload, handle, secrets)
+        supervisor.fork(made, lock)
 
     def begun(self, folder: str) -> bool:
         """Whether a supervisor was here. It writes its status before it does anything else."""
@@ -278,10 +311,13 @@ class Agent:
         found: dict[str, Any] = {}
         for handle in request["handles"]:
             try:
-                found[handle] = contents.observe(self.root, handle, self.boot_id)
+                found[handle] = self.look(handle)
             except ValueError:
                 found[handle] = {"state": "absent"}
         return {"runs": found}, b""
+
+    def look(self, handle: str) -> dict[str, Any]:
+        return contents.observe(self.root, handle, self.boot_id)
 
     def read(self, request: dict[str, Any], body: bytes) -> Answer:
         folder = rundir.run_folder(self.root, request["handle"])
@@ -369,23 +405,6 @@ class Agent:
         return hostfacts.facts(self.root, self.boot_id), b""
 
 
-OPERATIONS = {
-    "hello": Agent.hello,
-    "launch": Agent.launch,
-    "missing": Agent.missing,
-    "put": Agent.put,
-    "observe": Agent.observe,
-    "read": Agent.read,
-    "files": Agent.files,
-    "fetch": Agent.fetch,
-    "stop": Agent.stop,
-    "forget": Agent.forget,
-    "check": Agent.check,
-    "environments": Agent.environments,
-    "prune": Agent.prune,
-}
-
-
 def failed(code: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message}}
 
@@ -426,7 +445,7 @@ def clear(root: str, folder: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """`agent --root ROOT [--store STORE]`; returns the exit code."""
+    """`agent --root ROOT [--store STORE] [--engine slurm]`; returns the exit code."""
     options = dict(zip(argv[1::2], argv[2::2]))
     if not argv or argv[0] != "agent" or "--root" not in options:
         print("usage: agent --root ROOT [--store STORE]", file=sys.stderr)
@@ -436,9 +455,12 @@ def main(argv: list[str]) -> int:
     # .../PAYLOAD/turnout/payload/agent.py
     payload = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    kind = Agent
+    if options.get("--engine") == "slurm":
+        from turnout.payload.slurm.agent import SlurmAgent as kind
     try:
         rundir.make_folder(os.path.join(root, rundir.RUNS))
-        Agent(root, Store(os.path.expanduser(store)), payload).serve()
+        kind(root, Store(os.path.expanduser(store)), payload).serve()
     except BrokenPipeError:
         return 0
     except OSError as e:

@@ -187,6 +187,13 @@ def observe(root: str, handle: str, boot_id: str) -> dict[str, Any]:
                 # Never begun: a launch that was cut may be asked for again.
                 return {"state": "absent"}
             state = "ended" if end is not None else "lost"
+    return told(folder, state, status, end)
+
+
+def told(
+    folder: str, state: str, status: dict[str, Any], end: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The Observation of a run that is in `state`."""
     found: dict[str, Any] = {"state": state, "message": status.get("message", "")}
     watch = watched(folder)
     found["sizes"] = sizes_of(folder, watch)

@@ -270,14 +270,30 @@ def _at(folder: str, name: str, bind: bool) -> socket.socket:
         os.close(fd)
 
 
+_mark: list[str] = []
+
+
+def watch_name() -> str:
+    """A name for an agent's socket in `WATCH`; it begins with what only this machine's do."""
+    return "%s%d-%x.sock" % (machine_mark(), os.getpid(), time.time_ns())
+
+
+def machine_mark() -> str:
+    if not _mark:
+        _mark.append(boot_id()[:8] + "-")
+    return _mark[0]
+
+
 def tell(root: str, handle: str) -> bool:
     """Send `handle` to every listening agent; False when one could not take it now: try again.
 
-    Sockets whose agent is gone are removed.
+    Sockets whose agent is gone are removed; those of other machines that share the root cannot be
+    reached and stay.
     """
     watch = os.path.join(root, WATCH)
+    mark = machine_mark()
     try:
-        names = os.listdir(watch)
+        names = [name for name in os.listdir(watch) if name.startswith(mark)]
     except OSError:
         return True
     complete = True

@@ -86,8 +86,7 @@ class Supervisor:
 
     def attempt(self) -> dict[str, Any]:
         self.hold_space()
-        self.ticket = rundir.read_json(self.path(rundir.TICKET)) or {}
-        self.follower = Follower(self.root, self.handle, self.ticket)
+        self.take_ticket()
         self.slice = Slice(self.handle, self.ticket.get("slice") or {})
         self.set_status("preparing", "Laying out the source folder")
         try:
@@ -103,6 +102,10 @@ class Supervisor:
         except OSError as e:
             return {"reason": "prepare", "message": str(failure(e, str(e.filename or self.root)))}
         return self.watch(pid, output)
+
+    def take_ticket(self) -> None:
+        self.ticket = rundir.read_json(self.path(rundir.TICKET)) or {}
+        self.follower = Follower(self.root, self.handle, self.ticket)
 
     # -- making ready --------------------------------------------------------------------------
 
@@ -121,6 +124,11 @@ class Supervisor:
             self.store.close()
         else:
             os.mkdir(work)
+        activation = self.make_environment()
+        self.keep(activation)
+        return activation
+
+    def make_environment(self) -> recipes.Activation:
         words = {
             "{python}": sys.executable,
             "{builds}": os.path.join(self.payload, *BUILDS),
@@ -133,9 +141,7 @@ class Supervisor:
             self.follower.pause,
             lambda text: self.set_status("preparing", text),
         )
-        activation = recipes.ensure(builder, self.ticket.get("recipe") or {})
-        self.keep(activation)
-        return activation
+        return recipes.ensure(builder, self.ticket.get("recipe") or {})
 
     def keep(self, activation: recipes.Activation) -> None:
         """What the environment was, beside the run: its lock, and what is not as asked."""
@@ -305,14 +311,7 @@ def exit_code(status: int) -> int:
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def fork(
-    root: str,
-    store: Store,
-    payload: str,
-    handle: str,
-    lock: int,
-    secrets: dict[str, str] | None = None,
-) -> None:
+def fork(made: Supervisor, lock: int) -> None:
     """Start a supervisor, detached from this process; it keeps `lock` for all its life.
 
     Twice forked: nobody has to wait for it, and it has no terminal and no pipe of ours.
@@ -324,7 +323,7 @@ def fork(
             try:
                 os.setsid()
                 if not os.fork():
-                    supervise(Supervisor(root, store, payload, handle, secrets), lock)
+                    supervise(made, lock)
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
@@ -346,10 +345,15 @@ def detach(log: str, lock: int) -> None:
         err = null
     for number, fd in enumerate((null, null, err)):
         os.dup2(fd, number)
+    close_others(lock)
+    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)
+
+
+def close_others(kept: int = -1) -> None:
+    """Close every descriptor but `kept` and the first three."""
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != lock:
+        if int(name) > 2 and int(name) != kept:
             try:
                 os.close(int(name))
             except OSError:
                 continue
-    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)

@@ -35,6 +35,8 @@ class Ticket:
     environments: EnvironmentSettings = field(default_factory=EnvironmentSettings)
     #: The node that the run was given: {"node", "cores", "memory_mb", "gpus"}; {}: no node.
     slice: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: What an engine is asked for, in its own options.
+    engine_options: tuple[str, ...] = ()
     #: Variables for what makes the environment; never written down.
     secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 
@@ -95,6 +97,8 @@ class Target(ABC, Generic[Config]):
     v1_type: ClassVar[str]
     config_model: ClassVar[type[BaseModel]]
     capabilities: ClassVar[Capabilities]
+    #: Nothing that runs are submitted to, but what clusters are made on.
+    is_engine: ClassVar[bool] = False
 
     def __init__(self, name: str, config: Config, resources: TargetResources) -> None:
         self.name = name

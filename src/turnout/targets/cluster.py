@@ -31,6 +31,13 @@ class ClusterConfig(BaseModel):
     min_nodes: int = Field(default=0, ge=0)
     idle_seconds_before_scaledown: int = Field(default=120, ge=0)
     vm_priority: Literal["dedicated", "lowpriority"] = "dedicated"
+    #: The engine whose nodes these are; "" is this machine.
+    engine: str = ""
+    #: On Slurm: partition, feature of nodes, account and QOS; "" is the site's default.
+    partition: str = ""
+    constraint: str = ""
+    account: str = ""
+    qos: str = ""
     #: The run that this cluster was made for; it goes when that run is over.
     made_for: str = ""
 
@@ -41,6 +48,13 @@ class ClusterConfig(BaseModel):
             size_of(value)
         except UserError as e:
             raise ValueError(e.message) from None
+        return value
+
+    @field_validator("partition", "constraint", "account", "qos")
+    @classmethod
+    def one_word(cls, value: str) -> str:
+        if any(c.isspace() or c in "\0'\"" for c in value):
+            raise ValueError(f"{value!r} is not one word")
         return value
 
     @model_validator(mode="after")

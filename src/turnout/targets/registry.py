@@ -18,6 +18,8 @@ KINDS = {
     "ssh": "turnout.targets.ssh:SSHTarget",
     "cluster": "turnout.targets.cluster:ClusterTarget",
 }
+#: What clusters are made on; nothing is submitted to one of these itself.
+ENGINES = {"slurm": "turnout.targets.slurm:SlurmEngine"}
 
 
 def kinds() -> dict[str, str]:
@@ -28,7 +30,7 @@ def kinds() -> dict[str, str]:
 
 def kind(name: str) -> type[Target[Any]]:
     """The class of a kind; imported now, not before."""
-    known = kinds()
+    known = {**kinds(), **ENGINES}
     if name not in known:
         names = ", ".join(sorted(known))
         raise UserError(

@@ -81,26 +81,7 @@ class SSHTarget(SupervisedTarget[SSHConfig]):
         return SSHHost(settings(self.config))
 
     async def identity(self) -> Identity | None:
-        """The host key, and those of jump hosts on the way, each unknown one pinned in turn."""
-        if self.config.host_key:
-            return None
-        config = self.config
-        lines: list[str] = []
-        known = True
-        # Every round pins one more jump host: nothing is sent through a machine that is not.
-        for _ in range(JUMPS_LIMIT):
-            hops = await fetch_jump_host_keys(settings(config))
-            new = [hop for hop in hops if not hop.known and hop.line not in lines]
-            if not new:
-                break
-            known = False
-            lines.append(new[0].line)
-            config = config.model_copy(update={"jump_host_key": "\n".join(lines)})
-        found = await fetch_host_key(settings(config))
-        pinned = {"host_key": found.line}
-        if config.jump_host_key:
-            pinned["jump_host_key"] = config.jump_host_key
-        return Identity(found.line, found.fingerprint, known and found.known, pinned)
+        return await identity_of(self.config)
 
     @property
     def root(self) -> str:
@@ -127,3 +108,25 @@ def settings(config: SSHConfig) -> SSHSettings:
         host_key=config.host_key,
         jump_host_key=config.jump_host_key,
     )
+
+
+async def identity_of(config: SSHConfig) -> Identity | None:
+    """The host key, and those of jump hosts on the way, each unknown one pinned in turn."""
+    if config.host_key:
+        return None
+    lines: list[str] = []
+    known = True
+    # Every round pins one more jump host: nothing is sent through a machine that is not.
+    for _ in range(JUMPS_LIMIT):
+        hops = await fetch_jump_host_keys(settings(config))
+        new = [hop for hop in hops if not hop.known and hop.line not in lines]
+        if not new:
+            break
+        known = False
+        lines.append(new[0].line)
+        config = config.model_copy(update={"jump_host_key": "\n".join(lines)})
+    found = await fetch_host_key(settings(config))
+    pinned = {"host_key": found.line}
+    if config.jump_host_key:
+        pinned["jump_host_key"] = config.jump_host_key
+    return Identity(found.line, found.fingerprint, known and found.known, pinned)

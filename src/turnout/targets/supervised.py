@@ -66,6 +66,15 @@ class SupervisedTarget(Target[Config]):
     def pythons(self) -> Sequence[str]:
         return bootstrap.PYTHONS
 
+    @property
+    def agent_options(self) -> list[str]:
+        """More words for the agent's command line."""
+        return []
+
+    def heard(self, handles: Sequence[Handle]) -> None:
+        """The agent says that these changed."""
+        self.resources.changed(self.name, handles)
+
     def settings_there(self, asked: EnvironmentSettings) -> EnvironmentSettings:
         """The workspace's settings, with what holds for this machine alone."""
         return asked
@@ -86,9 +95,10 @@ class SupervisedTarget(Target[Config]):
                 self.host,
                 self.root,
                 where=self.name,
-                changed=lambda handles: self.resources.changed(self.name, handles),
+                changed=self.heard,
                 pythons=self.pythons,
                 store=self.store,
+                options=self.agent_options,
             )
             return self.agent
 

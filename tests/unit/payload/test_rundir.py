@@ -120,11 +120,14 @@ def test_tell_reaches_every_agent_and_removes_the_dead(tmp_path: Path) -> None:
     assert rundir.tell(str(tmp_path), "exp_1.1")
     watch = tmp_path / "watch"
     watch.mkdir()
-    agents = [rundir.bind_datagram(str(watch), f"{n}.sock") for n in range(3)]
+    mark = rundir.machine_mark()
+    agents = [rundir.bind_datagram(str(watch), f"{mark}{n}.sock") for n in range(3)]
+    # One of another machine that shares the root: it cannot be reached, and is not ours to remove.
+    (watch / "0f1e2d3c-1.sock").touch()
     agents[0].close()
     assert rundir.tell(str(tmp_path), "exp_1.1")
     assert [a.recv(99) for a in agents[1:]] == [b"exp_1.1"] * 2
-    assert names(watch) == ["1.sock", "2.sock"]
+    assert set(names(watch)) == {f"{mark}1.sock", f"{mark}2.sock", "0f1e2d3c-1.sock"}
     agents[1].close()
     # A full queue is told to the caller, who tries again.
     assert not all(rundir.tell(str(tmp_path), "exp_1.1") for _ in range(10_000))

@@ -1,0 +1,34 @@
+"""Files of Slurm runs: in their run folders, and `slurm/<batch>.json` below the host root."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from turnout.payload import rundir
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FOLDER = "slurm"
+#: In a run folder: which batch the run is in, `{"batch": str, "index": int}`.
+POINTER = "slurm.json"
+#: In a run folder: written by the node that took the run, so that no second one does.
+BEGUN = "slurm.begun"
+
+
+def batch_path(root: str, batch: str) -> str:
+    """The batch's file; ValueError when `batch` is no name of one."""
+    if not rundir.HANDLE.fullmatch(batch):
+        raise ValueError("%r cannot be a batch" % (batch,))
+    return os.path.join(root, FOLDER, batch + ".json")
+
+
+def end(folder: str, reason: str, message: str, **more: object) -> None:
+    """Write the end of a run that no supervisor will end. The first end stands."""
+    there = os.path.join(folder, rundir.EXIT)
+    if not os.path.exists(there):
+        found: dict[str, Any] = {"reason": reason, "code": None, "signal": None}
+        found.update({"message": message, "started_at": None, "ended_at": time.time(), **more})
+        rundir.write_json(there, found)
