@@ -59,11 +59,11 @@ COUNTS = {
 }
 
 
-async def limits(session: Session) -> Mapping[str, int]:
-    """The limits of nodes and of the cores of any family."""
+async def limits(session: Session) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """The limits of nodes and of the cores of any family; and those of them that are set."""
     cores = len(machine.cores())
-    rows = await session.scalars(select(QuotaRow))
-    return defaultdict(lambda: cores, {row.name: row.value for row in rows})
+    chosen = {row.name: row.value for row in await session.scalars(select(QuotaRow))}
+    return defaultdict(lambda: cores, chosen), chosen
 
 
 def family_of(cluster: TargetRow) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from turnout.engine import quota
-from turnout.service.db import Database, now
+from turnout.service.db import Database, Session, now
 from turnout.service.quotas import logic as quotas
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.pool import BUILT_IN, TargetPool, capabilities, split_secrets
@@ -34,7 +34,7 @@ class NewTarget:
 
 async def identity(pool: TargetPool, kind: str, config: Mapping[str, Any]) -> Identity | None:
     """What a person should confirm before secrets are sent there. Nothing is stored."""
-    target = pool.build("new", kind, config)
+    target = await pool.build("new", kind, config)
     try:
         return await target.identity()
     finally:
@@ -57,7 +57,7 @@ async def attach(db: Database, pool: TargetPool, new: NewTarget) -> dict[str, An
             f"Target '{new.name}' is of kind {known.kind}. Detach it first, or take another name."
         )
     values, secret = split_secrets(config)
-    target = pool.build(new.name, new.kind, {**values, **secret})
+    target = await pool.build(new.name, new.kind, {**values, **secret})
     try:
         problems: Sequence[Problem]
         try:
@@ -71,7 +71,7 @@ async def attach(db: Database, pool: TargetPool, new: NewTarget) -> dict[str, An
         if seen is not None:
             values = {**values, **seen.pinned}
             await target.aclose()
-            target = pool.build(new.name, new.kind, {**values, **secret})
+            target = await pool.build(new.name, new.kind, {**values, **secret})
         problems = problems or await target.check()
     finally:
         await target.aclose()
@@ -120,6 +120,7 @@ async def detach(db: Database, pool: TargetPool, name: str) -> None:
         if row is None:
             raise NotFoundError(f"There is no target '{name}'.")
         query = select(func.count()).where(RunRow.target == name, RunRow.state.not_in(final))
+        await refuse_engine_in_use(session, row)
         active = await session.scalar(query)
         if active:
             raise ConflictError(
@@ -127,6 +128,18 @@ async def detach(db: Database, pool: TargetPool, name: str) -> None:
             )
         await session.delete(row)
     await pool.drop(name)
+
+
+async def refuse_engine_in_use(session: Session, row: TargetRow) -> None:
+    if not registry.kind(row.kind).is_engine:
+        return
+    clusters = await session.scalars(select(TargetRow).where(TargetRow.kind == "cluster"))
+    names = [c.name for c in clusters if c.config.get("engine") == row.name]
+    if names:
+        raise ConflictError(
+            f"Clusters are made on '{row.name}': {', '.join(names)}. Delete them first "
+            "(`turnout target delete`)."
+        )
 
 
 async def get(db: Database, pool: TargetPool, name: str) -> dict[str, Any]:
@@ -141,9 +154,18 @@ async def get(db: Database, pool: TargetPool, name: str) -> dict[str, Any]:
 
 
 async def list_targets(db: Database) -> list[dict[str, Any]]:
+    rows = await rows_of(db, engines=False)
+    return [*(built_in(name, ()) for name in BUILT_IN), *(view(row) for row in rows)]
+
+
+async def list_engines(db: Database) -> list[dict[str, Any]]:
+    return [view(row) for row in await rows_of(db, engines=True)]
+
+
+async def rows_of(db: Database, *, engines: bool) -> list[TargetRow]:
     async with db.read() as session:
         rows = await session.scalars(select(TargetRow).order_by(TargetRow.name))
-        return [*(built_in(name, ()) for name in BUILT_IN), *(view(row) for row in rows)]
+        return [row for row in rows if registry.kind(row.kind).is_engine is engines]
 
 
 def built_in(name: str, problems: Sequence[Problem]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 from sqlalchemy import select
@@ -19,6 +19,10 @@ from turnout.spec.records import nearest
 from turnout.spec.secrets import Secret
 from turnout.targets import registry
 from turnout.targets.base import Target, TargetResources
+
+if TYPE_CHECKING:
+    from turnout.targets.cluster import ClusterConfig
+    from turnout.targets.slurm import SlurmEngine
 
 #: Targets that every workspace has: name and kind.
 BUILT_IN = {"local": "local"}
@@ -39,15 +43,41 @@ class TargetPool:
         found = self.live.get(name)
         if found is not None:
             return found
+        kind, config = await self.configuration(name)
+        # Before the lock: the engine of a cluster is one of these itself.
+        engine = await self.engine(config)
         async with self.making:
             if name not in self.live:
-                kind, config = await self.configuration(name)
-                self.live[name] = self.build(name, kind, config)
+                self.live[name] = self.made(name, kind, config, engine)
             return self.live[name]
 
-    def build(self, name: str, kind: str, config: Mapping[str, Any]) -> Target[Any]:
+    async def build(self, name: str, kind: str, config: Mapping[str, Any]) -> Target[Any]:
         """A target object that is not kept, to try a configuration."""
-        return registry.kind(kind)(name, registry.config(kind, config), self.resources)
+        return self.made(name, kind, config, await self.engine(config))
+
+    async def engine(self, config: Mapping[str, Any]) -> SlurmEngine | None:
+        """The live engine that a configuration names; raises `UserError` for what is none."""
+        name = config.get("engine")
+        if not name:
+            return None
+        try:
+            found = await self.get(name)
+        except NotFoundError:
+            found = None
+        if found is None or not found.is_engine:
+            raise NotFoundError(
+                f"There is no engine '{name}'. `turnout engine list` shows those that there are; "
+                f"attach one with `turnout engine attach slurm {name}`."
+            )
+        return cast("SlurmEngine", found)
+
+    def made(
+        self, name: str, kind: str, config: Mapping[str, Any], engine: SlurmEngine | None
+    ) -> Target[Any]:
+        checked = registry.config(kind, config)
+        if engine is not None:
+            return engine.cluster(name, cast("ClusterConfig", checked))
+        return registry.kind(kind)(name, checked, self.resources)
 
     async def configuration(self, name: str) -> tuple[str, dict[str, Any]]:
         if name in BUILT_IN:
@@ -66,8 +96,12 @@ class TargetPool:
 
     async def drop(self, name: str) -> None:
         found = self.live.pop(name, None)
-        if found is not None:
-            await found.aclose()
+        if found is None:
+            return
+        for cluster, target in list(self.live.items()):
+            if getattr(target, "engine", None) is found:
+                await self.drop(cluster)
+        await found.aclose()
 
     async def aclose(self) -> None:
         for name in list(self.live):
