@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turnout.cli.asking import agreed, secret
 from turnout.cli.parsing import Noun, Parser, add_json, pairs
 from turnout.cli.target_views import fetch, tell
 from turnout.cli.terminal import say
 from turnout.spec.errors import UserError
+
+if TYPE_CHECKING:
+    from turnout.client.remote_compute import RemoteComputeAttachConfiguration
 
 EXAMPLES = """\
   turnout target attach ssh lab --address lab.example.org --username ana
@@ -71,12 +74,28 @@ def declare_ssh(parser: Parser) -> None:
 
 def attach_ssh(given: argparse.Namespace) -> int:
     from turnout.client.compute import ComputeTarget
-    from turnout.client.remote_compute import RemoteCompute, read_key
     from turnout.client.workspace import Workspace
 
     if not given.ssh_config_host and not (given.address and given.username):
         missing = "--username" if given.address else "--address"
         raise UserError(f"{missing} is missing (or --ssh-config-host, which says both).")
+    config = login_of(given)
+    tags = pairs("--tag", given.tag)
+    found = ComputeTarget.attach(
+        Workspace(),
+        given.name,
+        config,
+        tags=tags,
+        description=given.description,
+        confirm=lambda seen: confirm(given, seen),
+    )
+    return tell(fetch(found.name), as_json=given.json)
+
+
+def login_of(given: argparse.Namespace) -> RemoteComputeAttachConfiguration:
+    """Where the machine is and how to log in there; asks for what is not said on the line."""
+    from turnout.client.remote_compute import RemoteCompute, read_key
+
     if given.password and given.password_stdin:
         raise UserError("Give --password or --password-stdin, not both.")
     key = read_key(given.private_key_file) if given.private_key_file else ""
@@ -87,7 +106,7 @@ def attach_ssh(given: argparse.Namespace) -> int:
     if given.password or given.password_stdin:
         password = secret(f"Password for {given.name}: ", given.password_stdin)
     is_line = (given.host_key or "").startswith(("ssh-", "ecdsa-", "sk-"))
-    config = RemoteCompute.attach_configuration(
+    return RemoteCompute.attach_configuration(
         given.username or "",
         address=given.address,
         ssh_port=given.port or 22,
@@ -101,16 +120,6 @@ def attach_ssh(given: argparse.Namespace) -> int:
         python=given.python,
         folder=given.folder,
     )
-    tags = pairs("--tag", given.tag)
-    found = ComputeTarget.attach(
-        Workspace(),
-        given.name,
-        config,
-        tags=tags,
-        description=given.description,
-        confirm=lambda seen: confirm(given, seen),
-    )
-    return tell(fetch(found.name), as_json=given.json)
 
 
 def is_encrypted(key: str) -> bool:

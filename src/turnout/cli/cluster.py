@@ -24,6 +24,7 @@ CREATE_EXAMPLES = """\
   turnout target create cluster cpu --size STANDARD_D2_V2 --max-nodes 4
   turnout target create cluster warm --size STANDARD_D2_V2 --max-nodes 4 --min-nodes 1
   turnout target create cluster one --size 2c4g1gpu --max-nodes 2 --idle-seconds 30m
+  turnout target create cluster hpc --size 4c16g --max-nodes 8 --engine lab --partition gpu
 
 2c4g1gpu is 2 cores, 4 GB and 1 GPU. `turnout target sizes` lists v1's names. The same name of a
 cluster again changes it."""
@@ -33,6 +34,13 @@ UPDATE_EXAMPLES = """\
 DELETE_EXAMPLES = """\
   turnout target delete cpu
   turnout target delete cpu --force      its runs are canceled first"""
+
+SLURM_OPTIONS = {
+    "partition": "the partition (default: the engine's)",
+    "constraint": "a feature that nodes must have",
+    "account": "the account that is charged",
+    "qos": "the quality of service",
+}
 
 
 def declare(noun: Noun) -> None:
@@ -69,6 +77,9 @@ def declare_create(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="what to call it")
     parser.add_argument("--size", required=True, help="cores, memory and GPUs of a node, by name")
     declare_scale(parser, new=True)
+    parser.add_argument("--engine", default="", metavar="NAME", help="on Slurm: the engine's name")
+    for option, about in SLURM_OPTIONS.items():
+        parser.add_argument(f"--{option}", default="", metavar="NAME", help=f"on Slurm: {about}")
     parser.add_argument(
         "--priority",
         choices=("dedicated", "lowpriority"),
@@ -138,6 +149,8 @@ def create_cluster(given: argparse.Namespace) -> int:
         vm_priority=given.priority,
         tags=pairs("--tag", given.tag),
         description=given.description,
+        engine=given.engine,
+        **{option: getattr(given, option) for option in SLURM_OPTIONS},
         **scale(given),
     )
     ComputeTarget.create(Workspace(), given.name, wanted)
@@ -215,7 +228,7 @@ def show_nodes(given: argparse.Namespace) -> int:
     if given.json:
         print_json(found)
         return 0
-    if not found["nodes"]:
+    if not found["nodes"] and not found.get("engine_nodes"):
         most = view["config"]["max_nodes"]
         print(f"'{given.name}' has no nodes at the moment. Up to {most} come when runs wait.")
     print_nodes(found)

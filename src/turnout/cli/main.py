@@ -22,6 +22,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
             "turnout.cli.target",
             "Create clusters, attach machines, watch and remove them",
         ),
+        "engine": ("turnout.cli.engine", "Attach Slurm, for clusters beyond this machine"),
         "environments": ("turnout.cli.environments", "Name, build, list and prune environments"),
         "registry": ("turnout.cli.registry", "Log in at registries that images come from"),
         "quota": ("turnout.cli.quota", "See and set how much may be in use at once"),

@@ -54,7 +54,7 @@ def fetch(name: str) -> dict[str, Any]:
 def place(view: dict[str, Any]) -> str:
     config = view["config"]
     if view["kind"] == "cluster":
-        return f"this machine, {config['vm_size']}"
+        return f"{config.get('engine') or 'this machine'}, {config['vm_size']}"
     if config.get("ssh_config_host"):
         return str(config["ssh_config_host"])
     if not config.get("address"):
@@ -97,6 +97,8 @@ def scale_words(config: dict[str, Any]) -> str:
     '1 node at all times'
     """
     scale = scale_of(config)
+    if config.get("engine"):
+        return f"up to {counted(scale.maximum_node_count, 'node')} of {config['engine']} at once"
     least, most = scale.minimum_node_count, scale.maximum_node_count
     if least == most:
         return f"{counted(most, 'node')} at all times"
@@ -112,6 +114,12 @@ def fields(view: dict[str, Any]) -> dict[str, object]:
         becoming = "" if goal == cluster["current_node_count"] else f", becoming {goal}"
         what = {
             "size": f"{cluster['vm_size']}: {size_words(cluster['size'])}",
+            "engine": config.get("engine"),
+            "options": ", ".join(
+                f"{name} {config[name]}"
+                for name in ("partition", "constraint", "account", "qos")
+                if config.get(name)
+            ),
             "priority": config.get("vm_priority"),
             "scale": scale_words(config),
             "limits": printable(cluster["limits"] or ""),
@@ -138,7 +146,7 @@ def print_target(view: dict[str, Any]) -> None:
     print_problems(view)
     if view["kind"] == "cluster":
         found = default_client().get(f"{path_of(view['name'])}/nodes")
-        if found["nodes"] or found["events"]:
+        if found["nodes"] or found["events"] or found.get("engine_nodes"):
             print()
         print_nodes(found)
 
@@ -159,12 +167,31 @@ def print_nodes(found: dict[str, Any]) -> None:
             for node in found["nodes"]
         ]
         print_table(("NODE", "STATE", "RUN", "CORES", "MEMORY", "GPUS", "SINCE"), rows)
+    if found.get("engine_nodes"):
+        print_engine_nodes(found["engine_nodes"])
     if found["events"]:
         # The newest is given first and shown last, where the eye is.
         latest = found["events"][:EVENTS][::-1]
-        if found["nodes"]:
+        if found["nodes"] or found.get("engine_nodes"):
             print()
         print_table(("WHEN", "WHAT"), [(ago(event["at"]), event["text"]) for event in latest])
+
+
+def print_engine_nodes(nodes: list[dict[str, Any]]) -> None:
+    """Nodes of an engine, which others use too: all that they have, and how much is in use."""
+    rows = [
+        (
+            node["name"],
+            node["state"],
+            ", ".join(node["runs"]),
+            f"{node['cores_used']} of {node['cores']}",
+            f"{size(node['memory_used_mb'] << 20)} of {size(node['memory_mb'] << 20)}",
+            node["gpus"] or "",
+            printable(node["reason"]),
+        )
+        for node in nodes
+    ]
+    print_table(("NODE", "STATE", "RUNS", "CORES", "MEMORY", "GPUS", "REASON"), rows)
 
 
 def print_problems(found: dict[str, Any]) -> None:

@@ -91,12 +91,20 @@ class AmlCompute(ComputeTarget):
         identity_id: list[str] | None = None,
         location: str | None = None,
         enable_node_public_ip: bool = True,
+        *,
+        engine: str = "",
+        partition: str = "",
+        constraint: str = "",
+        account: str = "",
+        qos: str = "",
     ) -> AmlComputeProvisioningConfiguration:
         """What `ComputeTarget.create` makes a cluster of.
 
         `vm_size` is a name for cores, memory and GPUs; `max_nodes` (4) how far it grows,
         `min_nodes` how far it shrinks, `idle_seconds_before_scaledown` (120) after how long
-        without a run; `vm_priority` "dedicated" or "lowpriority". Options of logins, identities
+        without a run; `vm_priority` "dedicated" or "lowpriority". `engine` names the engine whose
+        nodes the cluster uses (none: parts of this machine), and `partition`, `constraint`,
+        `account` and `qos` what Slurm is asked for. Options of logins, identities
         and places are taken and have no effect. Raises `ComputeTargetException` for what cannot
         be.
         """
@@ -119,6 +127,11 @@ class AmlCompute(ComputeTarget):
             identity_id,
             location,
             enable_node_public_ip,
+            engine=engine,
+            partition=partition,
+            constraint=constraint,
+            account=account,
+            qos=qos,
         )
 
     @property

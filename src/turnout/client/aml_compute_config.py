@@ -38,6 +38,7 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
         identity_id: list[str] | None = None,
         compute_location: str | None = None,
         enable_node_public_ip: bool = True,
+        **on_engine: str,
     ) -> None:
         self.vm_size = vm_size
         self.vm_priority = vm_priority
@@ -59,6 +60,8 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
         self.identity_id = identity_id
         self.compute_location = compute_location
         self.enable_node_public_ip = enable_node_public_ip
+        #: The engine and what it is asked for; empty where nodes are parts of this machine.
+        self.on_engine = {name: value for name, value in on_engine.items() if value}
         self.validate_configuration()
 
     def __repr__(self) -> str:
@@ -82,6 +85,11 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
             scale.maximum_node_count,
             scale.idle_seconds_before_scaledown,
         )
+        if self.on_engine and not self.on_engine.get("engine"):
+            raise ComputeTargetException(
+                f"{', '.join(self.on_engine)}: options of Slurm need the engine's name (engine=…, "
+                "--engine). Without one, nodes are parts of this machine."
+            )
         for name in VNET:
             if getattr(self, name):
                 raise ComputeTargetException(
@@ -98,6 +106,7 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
             "min_nodes": self.scale_settings.minimum_node_count,
             "max_nodes": self.scale_settings.maximum_node_count,
             "idle_seconds_before_scaledown": self.scale_settings.idle_seconds_before_scaledown,
+            **self.on_engine,
         }
 
 

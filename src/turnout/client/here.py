@@ -25,7 +25,8 @@ def is_here(client: Client, target: str) -> bool:
     if target == "local" or target.lower() == RUN_BASED:
         return True
     try:
-        return client.get(f"/v1/targets/{segment(target)}")["kind"] == "cluster"
+        found = client.get(f"/v1/targets/{segment(target)}")
+        return found["kind"] == "cluster" and not found.get("config", {}).get("engine")
     except NotFoundError:
         return False  # the submission itself says what is wrong
 

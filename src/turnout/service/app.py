@@ -18,6 +18,7 @@ from turnout import __version__
 from turnout.service import db, state
 from turnout.service.accounts.gate import Gate
 from turnout.service.clusters.routes import router as clusters
+from turnout.service.engines.routes import router as engines
 from turnout.service.environments.routes import router as environments
 from turnout.service.quotas.routes import router as quotas
 from turnout.service.runs.routes import router as runs
@@ -78,7 +79,16 @@ def create_app(settings: Settings) -> FastAPI:
         default_response_class=EscapedResponse,
     )
     app.state.turnout = parts
-    for router in (general, runs, targets, clusters, quotas, environments, snapshots):
+    for router in (
+        general,
+        runs,
+        targets,
+        clusters,
+        engines,
+        quotas,
+        environments,
+        snapshots,
+    ):
         app.include_router(router)
     app.add_exception_handler(TurnoutError, refused)
     app.add_exception_handler(RequestValidationError, misunderstood)

@@ -97,6 +97,10 @@ class Target(ABC, Generic[Config]):
     v1_type: ClassVar[str]
     config_model: ClassVar[type[BaseModel]]
     capabilities: ClassVar[Capabilities]
+    #: Runs wait until they are given nodes (service/clusters).
+    gives_nodes: ClassVar[bool] = False
+    #: A run that was launched waits in a queue of the target's own.
+    queues: ClassVar[bool] = False
     #: Nothing that runs are submitted to, but what clusters are made on.
     is_engine: ClassVar[bool] = False
 

@@ -75,6 +75,7 @@ class ClusterTarget(ThisMachine[ClusterConfig]):
     capabilities: ClassVar[Capabilities] = Capabilities(
         gpu=True, tuning=True, automl=True, pipelines=True, created=True
     )
+    gives_nodes: ClassVar[bool] = True
 
     async def launch(self, ticket: Ticket, progress: Progress) -> Handle:
         return await super().launch(in_slice(ticket), progress)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -166,10 +166,15 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
             raise UserError(f"Slurm has no partition '{wanted}'. Partitions: {names}.")
         raise UserError(f"Slurm has no default partition: name one of {names}.")
 
+    async def machine(self, partition: str) -> Machine:
+        """What the largest node of a partition has, for sizes that are only names."""
+        row = await self.partition(partition)
+        return Machine(max(row["cores"], 1), max(row["memory_mb"], 1), row["gpus"])
+
     async def sbatch_options(self, config: ClusterConfig, spec: RunSpec) -> list[str]:
         """What Slurm is asked for, for one run of a cluster."""
         row = await self.partition(config.partition)
-        size, _ = fitted(size_of(config.vm_size), machine_of(row))
+        size, _ = fitted(size_of(config.vm_size), await self.machine(config.partition))
         options = [
             f"--partition={row['name']}",
             f"--nodes={spec.node_count}",
@@ -195,11 +200,6 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
         return {**super().describe(ticket, recipe, digests), "slurm": slurm}
 
 
-def machine_of(partition: Mapping[str, Any]) -> Machine:
-    """What the largest node of a partition has, for sizes that are only names."""
-    return Machine(max(partition["cores"], 1), max(partition["memory_mb"], 1), partition["gpus"])
-
-
 class SlurmCluster(Target[ClusterConfig]):
     """A cluster on an engine: the engine does the work, with what the cluster asks for."""
 
@@ -209,6 +209,9 @@ class SlurmCluster(Target[ClusterConfig]):
     capabilities: ClassVar[Capabilities] = Capabilities(
         gpu=True, tuning=True, automl=True, pipelines=True, created=True
     )
+    gives_nodes: ClassVar[bool] = True
+    #: The engine has a queue of its own: a run that was launched waits on.
+    queues: ClassVar[bool] = True
 
     def __init__(
         self, name: str, config: ClusterConfig, resources: TargetResources, engine: SlurmEngine
@@ -218,8 +221,7 @@ class SlurmCluster(Target[ClusterConfig]):
 
     async def check(self) -> Sequence[Problem]:
         try:
-            row = await self.engine.partition(self.config.partition)
-            fitted(size_of(self.config.vm_size), machine_of(row))
+            fitted(size_of(self.config.vm_size), await self.engine.machine(self.config.partition))
         except UserError as e:
             return [Problem("engine", e.message)]
         except TargetError as e:

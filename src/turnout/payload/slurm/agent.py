@@ -94,4 +94,6 @@ class SlurmAgent(Agent):
         return site.facts(), b""
 
     def nodes(self, request: dict[str, Any], body: bytes) -> Answer:
-        return {"nodes": site.nodes(str(request.get("partition") or ""))}, b""
+        found = site.nodes(str(request.get("partition") or ""))
+        ours = self.queue.by_node()
+        return {"nodes": [{**node, "runs": ours.get(node["name"], [])} for node in found]}, b""

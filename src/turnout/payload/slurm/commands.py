@@ -125,6 +125,25 @@ def indices(text: str) -> list[int]:
     return found or [0]
 
 
+def hosts(text: str) -> list[str]:
+    """
+    >>> hosts("n[08-10,12],gpu1"), hosts("")
+    (['n08', 'n09', 'n10', 'n12', 'gpu1'], [])
+    """
+    found: list[str] = []
+    for name in re.findall(r"[^,\[]+(?:\[[^\]]*\][^,\[]*)*", text):
+        match = re.fullmatch(r"([^\[]*)\[([^\]]*)\](.*)", name)
+        if not match:
+            found.append(name)
+            continue
+        for part in match.group(2).split(","):
+            first, _, last = part.partition("-")
+            for number in range(int(first), int(last or first) + 1):
+                one = "%s%0*d%s" % (match.group(1), len(first), number, match.group(3))
+                found += hosts(one)
+    return found
+
+
 # -- records in the form NAME=VALUE ------------------------------------------------------------
 
 

@@ -344,6 +344,16 @@ class Queue:
         found = words.ended_without_exit(row.state, 0, row.nodes, True)
         return "ended", {**end, "reason": reason, "message": found["message"]}
 
+    def by_node(self) -> dict[str, list[str]]:
+        """Runs of ours by the node that they are on, by their ids."""
+        found: dict[str, list[str]] = {}
+        for handle in self.followed:
+            row = self.row_of(handle)
+            if row is not None and row.state not in words.OVER:
+                for node in commands.hosts(row.nodes):
+                    found.setdefault(node, []).append(handle.rpartition(".")[0])
+        return found
+
     # -- ending --------------------------------------------------------------------------------
 
     def stop(self, handle: str) -> None:

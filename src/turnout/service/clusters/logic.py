@@ -10,13 +10,14 @@ from sqlalchemy import func, select
 
 from turnout.service.clusters import machine
 from turnout.service.clusters.tables import ClusterEventRow, NodeRow
-from turnout.service.db import Database, now
+from turnout.service.db import Database, Session, now
 from turnout.service.runs.tables import RunRow
+from turnout.service.targets.pool import TargetPool
 from turnout.service.targets.tables import TargetRow
 from turnout.spec.clusters import NodeState, node_state_counts
-from turnout.spec.errors import ConflictError, NotFoundError, UserError
+from turnout.spec.errors import ConflictError, NotFoundError, TurnoutError, UserError
 from turnout.spec.runs import RunSpec, RunState
-from turnout.spec.sizes import fitted, size_of
+from turnout.spec.sizes import Size, fitted, size_of
 from turnout.targets import registry
 
 #: v1's name for "a cluster of my own, for this run".
@@ -27,13 +28,17 @@ FREE_LOOKS, FREE_LOOK_S = 150, 0.1
 FINAL = [state.value for state in RunState if state.is_final]
 
 
-def check_size(config: Mapping[str, Any]) -> str:
-    """What the size comes to here, in a sentence ("" when it is as asked); raises `UserError` for
-    one that this machine cannot hold."""
-    return fitted(size_of(str(config["vm_size"])), machine.machine())[1]
+async def size_there(pool: TargetPool, config: Mapping[str, Any]) -> tuple[Size, str]:
+    """What a size comes to where the nodes are, and a sentence ("" when it is as asked); raises
+    `UserError` for one that they cannot hold."""
+    engine = await pool.engine(config)
+    there = machine.machine()
+    if engine is not None:
+        there = await engine.machine(config.get("partition") or "")
+    return fitted(size_of(str(config["vm_size"])), there)
 
 
-def config_for_run(spec: RunSpec) -> dict[str, Any] | None:
+async def config_for_run(pool: TargetPool, spec: RunSpec) -> dict[str, Any] | None:
     """The cluster that a run asks for itself alone; None when it names a target."""
     if spec.target.lower() != RUN_BASED:
         return None
@@ -49,28 +54,33 @@ def config_for_run(spec: RunSpec) -> dict[str, Any] | None:
         "max_nodes": int(section.get("cluster_max_node_count") or 1),
         "vm_priority": section.get("vm_priority") or "dedicated",
     }
-    check_size(config)
+    await size_there(pool, config)
     # All of it, with the defaults: whoever reads the row finds what any cluster has.
     return registry.config("cluster", config).model_dump()
 
 
-def check_new(name: str, config: Mapping[str, Any]) -> None:
+async def check_new(pool: TargetPool, name: str, config: Mapping[str, Any]) -> None:
     """Raise `UserError` for a cluster that cannot be."""
     if name.lower() == RUN_BASED:
         raise UserError(
             f"'{name}' cannot name a cluster: a run with that target gets a cluster of its own. "
             "Take another name."
         )
-    check_size(registry.config("cluster", config).model_dump())
+    await size_there(pool, registry.config("cluster", config).model_dump())
 
 
-async def status(db: Database, view: Mapping[str, Any]) -> dict[str, Any]:
+async def status(db: Database, pool: TargetPool, view: Mapping[str, Any]) -> dict[str, Any]:
     """What v1's `AmlComputeStatus` tells, and who waits."""
     name, config = view["name"], view["config"]
-    size, text = fitted(size_of(config["vm_size"]), machine.machine())
+    try:
+        size, text = await size_there(pool, config)
+        limits = " ".join(part for part in (text, await limits_of(pool, config)) if part)
+    except TurnoutError as e:
+        # An engine that does not answer, or changed: what is in the rows is told all the same.
+        size, limits = size_of(config["vm_size"]), e.message
     async with db.read() as session:
-        states = await session.scalars(select(NodeRow.state).where(NodeRow.cluster == name))
-        counts = node_state_counts([NodeState(state) for state in states])
+        on_engine = bool(config.get("engine"))
+        counts = await (engine_counts if on_engine else slice_counts)(session, name)
         waiting = await session.scalar(
             select(func.count()).where(
                 RunRow.target == name,
@@ -87,8 +97,47 @@ async def status(db: Database, view: Mapping[str, Any]) -> dict[str, Any]:
         "waiting": waiting or 0,
         "vm_size": config["vm_size"],
         "size": {"cores": size.cores, "memory_mb": size.memory_mb, "gpus": size.gpus},
-        "limits": " ".join(part for part in (text, machine.limits()) if part),
+        "limits": limits,
     }
+
+
+async def limits_of(pool: TargetPool, config: Mapping[str, Any]) -> str:
+    """How nodes are given and held, in words."""
+    engine = await pool.engine(config)
+    if engine is None:
+        return machine.limits()
+    site, row = await engine.site(), await engine.partition(config.get("partition") or "")
+    text = f"Nodes are given by Slurm {site['version']}, partition {row['name']}."
+    if config["min_nodes"]:
+        text += " min_nodes has no effect: Slurm alone decides which nodes are powered on."
+    return text
+
+
+async def slice_counts(session: Session, name: str) -> dict[str, int]:
+    states = await session.scalars(select(NodeRow.state).where(NodeRow.cluster == name))
+    return node_state_counts([NodeState(state) for state in states])
+
+
+async def engine_counts(session: Session, name: str) -> dict[str, int]:
+    """Nodes that the engine gave to runs, and those that it is asked for."""
+    query = select(RunRow).where(
+        RunRow.target == name, RunRow.state.not_in(FINAL), RunRow.allocation.is_not(None)
+    )
+    states: list[NodeState] = []
+    for run in await session.scalars(query):
+        works = RunState(run.state).order > RunState.PROVISIONING.order
+        state = NodeState.RUNNING if works else NodeState.STARTING
+        states += [state] * len(run.allocation or ())
+    return node_state_counts(states)
+
+
+async def engine_nodes(db: Database, pool: TargetPool, view: Mapping[str, Any]) -> dict[str, Any]:
+    """The engine's nodes that a cluster may get, with what ours run there."""
+    engine = await pool.engine(view["config"])
+    assert engine is not None
+    row = await engine.partition(view["config"].get("partition") or "")
+    found = await engine.nodes(row["name"])
+    return {"nodes": [], "engine_nodes": found, "events": await events_of(db, view["name"])}
 
 
 async def nodes(db: Database, name: str) -> dict[str, Any]:
@@ -96,27 +145,35 @@ async def nodes(db: Database, name: str) -> dict[str, Any]:
         rows = await session.scalars(
             select(NodeRow).where(NodeRow.cluster == name).order_by(NodeRow.id)
         )
-        events = await session.scalars(
-            select(ClusterEventRow)
-            .where(ClusterEventRow.cluster == name)
-            .order_by(ClusterEventRow.id.desc())
-            .limit(EVENTS_SHOWN)
-        )
-        return {
-            "nodes": [
-                {
-                    "name": row.name,
-                    "state": row.state,
-                    "run": row.run,
-                    "cores": row.cores,
-                    "memory_mb": row.memory_mb,
-                    "gpus": row.gpus,
-                    "since": row.since.isoformat(),
-                }
-                for row in rows
-            ],
-            "events": [{"at": e.at.isoformat(), "text": e.text} for e in events],
-        }
+        listed = list(rows)
+    return {
+        "nodes": [
+            {
+                "name": row.name,
+                "state": row.state,
+                "run": row.run,
+                "cores": row.cores,
+                "memory_mb": row.memory_mb,
+                "gpus": row.gpus,
+                "since": row.since.isoformat(),
+            }
+            for row in listed
+        ],
+        "events": await events_of(db, name),
+    }
+
+
+async def events_of(db: Database, name: str) -> list[dict[str, str]]:
+    """What happened of late, the newest first."""
+    query = (
+        select(ClusterEventRow)
+        .where(ClusterEventRow.cluster == name)
+        .order_by(ClusterEventRow.id.desc())
+        .limit(EVENTS_SHOWN)
+    )
+    async with db.read() as session:
+        events = await session.scalars(query)
+        return [{"at": e.at.isoformat(), "text": e.text} for e in events]
 
 
 async def update(db: Database, name: str, change: Mapping[str, Any]) -> None:

@@ -36,7 +36,9 @@ async def update(name: str, body: ScaleBody, service: Service) -> View:
 
 @router.get("/targets/{name}/nodes")
 async def nodes(name: str, service: Service) -> View:
-    await targets.get(service.db, service.pool, name)
+    view = await targets.get(service.db, service.pool, name)
+    if view["config"].get("engine"):
+        return await logic.engine_nodes(service.db, service.pool, view)
     return await logic.nodes(service.db, name)
 
 

@@ -186,7 +186,7 @@ class RunLoops:
             log.exception("launch failed by a fault of the service", run=run)
             await self.finish(run, RunError("internal", f"A fault of the service: {e!r}"))
             return True
-        state = RunState.PREPARING
+        state = RunState.QUEUED if target.queues else RunState.PREPARING
         await self.collector.change(run, state=state, handle=handle, message="")
         self.follower(row.target).follow(handle, run)
         return True

@@ -16,6 +16,7 @@ from turnout.service.runs import events, logic
 from turnout.service.runs.folders import FILES, LOGS
 from turnout.service.runs.views import run_view
 from turnout.service.state import Service
+from turnout.service.targets import logic as targets
 from turnout.spec.errors import SnapshotMissingError, UserError
 
 
@@ -83,8 +84,11 @@ async def create_run(body: NewRunBody, service: Service, response: Response) -> 
     spec = logic.checked_spec(new)
     waits, own = False, None
     if spec is not None:
-        own = clusters.config_for_run(spec)
-        waits = own is None and (await service.pool.get(spec.target)).kind == "cluster"
+        own = await clusters.config_for_run(service.pool, spec)
+        if own is None:
+            target = await service.pool.get(spec.target)
+            targets.refuse_engine(target)
+            waits = target.gives_nodes
         await launching.check(service.db, spec.environment)
         if spec.snapshot and not service.store.has(spec.snapshot):
             # Before anything is sent; and again in the transaction that makes the run.

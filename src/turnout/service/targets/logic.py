@@ -14,11 +14,11 @@ from turnout.service.quotas import logic as quotas
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.pool import BUILT_IN, TargetPool, capabilities, split_secrets
 from turnout.service.targets.tables import TargetRow
-from turnout.spec.errors import ConflictError, NotFoundError, TargetError
+from turnout.spec.errors import ConflictError, NotFoundError, TargetError, UserError
 from turnout.spec.runs import RunState, check_name
 from turnout.spec.targets import Problem, ProvisioningState
 from turnout.targets import registry
-from turnout.targets.base import Identity
+from turnout.targets.base import Identity, Target
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,15 @@ async def detach(db: Database, pool: TargetPool, name: str) -> None:
             )
         await session.delete(row)
     await pool.drop(name)
+
+
+def refuse_engine(target: Target[Any]) -> None:
+    """Raise `UserError` for what nothing can be submitted to."""
+    if target.is_engine:
+        raise UserError(
+            f"'{target.name}' is an engine, no target: make a cluster on it and name that. "
+            f"turnout target create cluster NAME --engine {target.name} --size 2c4g"
+        )
 
 
 async def refuse_engine_in_use(session: Session, row: TargetRow) -> None:

@@ -12,6 +12,7 @@ from turnout.service.clusters import logic as clusters
 from turnout.service.runs import logic as runs
 from turnout.service.state import Service
 from turnout.service.targets import logic
+from turnout.targets import registry
 
 router = APIRouter(prefix="/v1/targets", tags=["targets"])
 View = dict[str, Any]
@@ -52,8 +53,8 @@ async def host_key(body: IdentityBody, service: Service) -> View:
 
 @router.post("", status_code=201)
 async def attach(body: TargetBody, service: Service) -> View:
-    if body.kind == "cluster":
-        clusters.check_new(body.name, body.config)
+    if registry.kind(body.kind).gives_nodes:
+        await clusters.check_new(service.pool, body.name, body.config)
     found = await logic.attach(service.db, service.pool, logic.NewTarget(**body.model_dump()))
     service.clusters.hint()
     return found
@@ -67,8 +68,8 @@ async def list_targets(service: Service) -> View:
 @router.get("/{name}")
 async def get(name: str, service: Service) -> View:
     found = await logic.get(service.db, service.pool, name)
-    if found["kind"] == "cluster":
-        found["cluster"] = await clusters.status(service.db, found)
+    if registry.kind(found["kind"]).gives_nodes:
+        found["cluster"] = await clusters.status(service.db, service.pool, found)
     return found
 
 
