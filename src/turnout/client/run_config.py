@@ -143,6 +143,8 @@ class RunConfiguration(Section):
     max_run_duration_seconds: int | None = None
     node_count: int = 1
     priority: int | None = None
+    #: How often a run on a cluster starts again after a node was lost; None is 3.
+    restarts: int | None = None
     auto_prepare_environment: bool = True
     environment: Environment = field(default_factory=Environment)
     environment_variables: dict[str, str] = field(default_factory=dict[str, str])
@@ -209,6 +211,7 @@ class RunConfiguration(Section):
             communicator=self.communicator,
             node_count=self.node_count,
             priority=self.priority or 0,
+            restarts=RunSpec.restarts if self.restarts is None else self.restarts,
             environment=self.environment.to_spec(
                 self.target, self.environment_variables, self.docker
             ),

@@ -23,6 +23,8 @@ class Act(str, Enum):
     STOP = "stop"
     #: Bring back the rest of logs, records and files, then apply `state`.
     COLLECT = "collect"
+    #: Bring back the rest of logs and records; then the run waits for another attempt.
+    RESTART = "restart"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,12 @@ class RunFacts:
     waits_for_nodes: bool = False
     #: A stop was sent by this process already; sending again is harmless but noisy.
     stop_sent: bool = False
+    #: The cluster takes the run's nodes back.
+    taken_back: bool = False
+    #: Another attempt may follow one whose nodes were taken back.
+    may_restart: bool = False
+    #: How often it may be started again after a node was lost.
+    restarts_left: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,12 +82,15 @@ def decide(run: RunFacts, seen: Observation | None) -> Decision:
     if seen is None:
         return stop_if_asked(run, None)
     if seen.state is ObservedState.ENDED and seen.exit is not None:
+        lost = nodes_gone(run, seen.exit)
+        if lost is not None:
+            return after_loss(run, lost)
         state, error = outcome(seen.exit, cancel_requested=run.cancel_requested)
         return Decision(Act.COLLECT, state, error)
     if seen.state is ObservedState.LOST:
-        return ended_without_word(run, "lost", LOST)
+        return after_loss(run, RunError("lost", LOST))
     if seen.state is ObservedState.ABSENT:
-        return ended_without_word(run, "gone", GONE)
+        return after_loss(run, RunError("gone", GONE))
     state = SHOWN_AS[seen.state]
     return stop_if_asked(run, state if state.order > run.state.order else None)
 
@@ -99,15 +110,28 @@ GONE = "The run's folder on the target was removed while it ran."
 
 
 def stop_if_asked(run: RunFacts, state: RunState | None) -> Decision:
-    if run.cancel_requested and not run.stop_sent:
+    if (run.cancel_requested or run.taken_back) and not run.stop_sent:
         return Decision(Act.STOP, state)
     return Decision(Act.NONE, state)
 
 
-def ended_without_word(run: RunFacts, code: str, message: str) -> Decision:
+def nodes_gone(run: RunFacts, end: Exit) -> RunError | None:
+    """Why the attempt ended, when that was for its nodes and not for what it did."""
+    if end.reason == "preempted" or (end.reason == "stopped" and run.taken_back):
+        said = end.message if end.reason == "preempted" else ""
+        return RunError("preempted", said or "Its nodes were taken back for dedicated work.")
+    if end.reason == "node":
+        return RunError("node_lost", end.message or "A node of the run was lost.")
+    return None
+
+
+def after_loss(run: RunFacts, error: RunError) -> Decision:
+    """Another attempt where the run may have one; a wish to cancel comes first."""
     if run.cancel_requested:
         return Decision(Act.COLLECT, RunState.CANCELED)
-    return Decision(Act.COLLECT, RunState.FAILED, RunError(code, message))
+    if run.may_restart and (error.code == "preempted" or run.restarts_left > 0):
+        return Decision(Act.RESTART, error=error)
+    return Decision(Act.COLLECT, RunState.FAILED, error)
 
 
 def outcome(end: Exit, *, cancel_requested: bool) -> tuple[RunState, RunError | None]:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
+
+from turnout.payload import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +78,23 @@ class Slice:
         if self.folder:
             with contextlib.suppress(OSError):
                 os.rmdir(self.folder)
+
+
+def end_processes(handle: str) -> None:
+    """Kill what is left of an attempt whose supervisor died, where its cgroup tells of it."""
+    parent, _ = parent_group()
+    folder = os.path.join(parent, "turnout-" + handle)
+    try:
+        while True:
+            with open(os.path.join(folder, "cgroup.procs"), encoding="ascii") as file:
+                pids = [int(line) for line in file]
+            if not pids:
+                os.rmdir(folder)
+                return
+            processes.send_signal(pids, signal.SIGKILL)
+            time.sleep(0.01)
+    except OSError:
+        return
 
 
 def put(path: str, text: str) -> None:

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from turnout.payload import processes, recipes, rundir, trees
+from turnout.payload import attempts, processes, recipes, rundir, trees
 from turnout.payload.following import Follower, Stopped
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
@@ -124,6 +124,8 @@ class Supervisor:
             self.store.close()
         else:
             os.mkdir(work)
+        if self.ticket.get("continues"):
+            attempts.take_over(self.root, self.ticket["continues"], work)
         activation = self.make_environment()
         self.keep(activation)
         return activation

@@ -63,7 +63,7 @@ def build(settings: Settings) -> State:
     )
     pool = TargetPool(db, Vault(home), resources)
     loops = RunLoops(db, hub, pool, folders, settings)
-    clusters = ClusterLoops(db, hub, loops.submitted)
+    clusters = ClusterLoops(db, hub, loops.submitted, loops.taken_back)
     loops.nodes_wanted = clusters.hint
     token = vault.token(home)
     return State(settings, token, db, hub, folders, store, pool, loops, clusters, Activity())

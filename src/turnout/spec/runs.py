@@ -85,6 +85,9 @@ class RunSpec:
     output_collection: bool = True
     #: Folders whose files are followed while they grow (v1: directoriesToWatch).
     directories_to_watch: tuple[str, ...] = ("logs",)
+    #: On clusters: how often the run is started again after a node was lost. 0 is never, also when
+    #: nodes are taken back.
+    restarts: int = 3
     #: Seconds between the polite stop and the kill.
     grace_s: float = 10.0
     #: Make the environment ready and nothing more.
@@ -109,6 +112,8 @@ class RunSpec:
                 f"Target '{self.target}' runs on one node: node_count must be 1, "
                 f"not {self.node_count}."
             )
+        if self.restarts < 0:
+            raise UserError(f"restarts must be 0 or more, not {self.restarts}.")
         if self.max_run_duration_s <= 0 or self.grace_s < 0:
             raise UserError("Durations must be positive.")
         for folder in self.directories_to_watch:

@@ -35,6 +35,8 @@ class Ticket:
     environments: EnvironmentSettings = field(default_factory=EnvironmentSettings)
     #: The node that the run was given: {"node", "cores", "memory_mb", "gpus"}; {}: no node.
     slice: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: The attempt before, whose outputs this one begins with; "" for the first.
+    continues: Handle = ""
     #: What an engine is asked for, in its own options.
     engine_options: tuple[str, ...] = ()
     #: Variables for what makes the environment; never written down.

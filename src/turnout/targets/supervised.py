@@ -146,6 +146,7 @@ class SupervisedTarget(Target[Config]):
         return {
             "run": ticket.run_id,
             "attempt": ticket.attempt,
+            "continues": ticket.continues,
             "experiment": ticket.experiment,
             "argv": argv,
             "command": bool(spec.command),

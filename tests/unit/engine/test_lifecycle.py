@@ -109,3 +109,80 @@ def test_no_sequence_goes_back_or_launches_twice(
         if decision.error is not None:
             assert state is RunState.FAILED
     assert launches <= 1
+
+
+# -- further attempts
+
+ON_NODES = RunFacts(RunState.RUNNING, True, False, may_restart=True, restarts_left=1)
+USED_UP = RunFacts(RunState.RUNNING, True, False, may_restart=True, restarts_left=0)
+NEVER = RunFacts(RunState.RUNNING, True, False)
+TAKEN = RunFacts(RunState.RUNNING, True, False, taken_back=True, may_restart=True)
+
+
+@pytest.mark.parametrize(
+    ("run", "look", "act", "state", "code"),
+    [
+        (ON_NODES, seen(ObservedState.LOST), Act.RESTART, None, "lost"),
+        (ON_NODES, seen(ObservedState.ABSENT), Act.RESTART, None, "gone"),
+        (ON_NODES, ended("node", None), Act.RESTART, None, "node_lost"),
+        (ON_NODES, ended("preempted", None), Act.RESTART, None, "preempted"),
+        (USED_UP, ended("node", None), Act.COLLECT, RunState.FAILED, "node_lost"),
+        # Being taken back is nobody's fault: it does not count.
+        (USED_UP, ended("preempted", None), Act.RESTART, None, "preempted"),
+        (NEVER, ended("preempted", None), Act.COLLECT, RunState.FAILED, "preempted"),
+        # What the script does itself is no reason.
+        (ON_NODES, ended(code=3), Act.COLLECT, RunState.FAILED, "script_failed"),
+        (ON_NODES, ended("signaled", None, 9), Act.COLLECT, RunState.FAILED, "script_killed"),
+        (TAKEN, seen(ObservedState.RUNNING), Act.STOP, None, None),
+        (TAKEN, ended("stopped", None), Act.RESTART, None, "preempted"),
+        (TAKEN, ended(), Act.COLLECT, RunState.COMPLETED, None),
+    ],
+)
+def test_when_there_is_another_attempt(
+    run: RunFacts, look: Observation, act: Act, state: RunState | None, code: str | None
+) -> None:
+    decision = decide(run, look)
+    assert (decision.act, decision.state) == (act, state)
+    assert (decision.error.code if decision.error else None) == code
+
+
+REASONS = (
+    "exited",
+    "signaled",
+    "stopped",
+    "timeout",
+    "prepare",
+    "supervisor",
+    "node",
+    "preempted",
+)
+
+
+@given(
+    st.sampled_from([s for s in RunState if not s.is_final]),
+    st.tuples(*[st.booleans()] * 5),
+    st.integers(0, 3),
+    st.sampled_from(ObservedState),
+    st.sampled_from(REASONS),
+    st.integers(0, 2),
+)
+def test_a_wish_to_cancel_and_a_limit_come_before_another_attempt(
+    state: RunState,
+    flags: tuple[bool, ...],
+    left: int,
+    there: ObservedState,
+    reason: str,
+    code: int,
+) -> None:
+    launched, cancel, stop_sent, taken_back, may = flags
+    run = RunFacts(state, launched, cancel, False, stop_sent, taken_back, may, left)
+    end = Exit(reason, code) if there is ObservedState.ENDED else None
+    decision = decide(run, Observation(there, exit=end))
+    if decision.act is Act.RESTART:
+        assert launched
+        assert may
+        assert not cancel
+        assert decision.error is not None
+        assert left > 0 or decision.error.code == "preempted"
+    if cancel and launched and decision.state is not None and decision.state.is_final:
+        assert decision.state in (RunState.CANCELED, RunState.COMPLETED)

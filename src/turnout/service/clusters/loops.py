@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 
 from turnout.service.clusters import slices, slots
 from turnout.service.clusters.tables import ClusterEventRow
-from turnout.service.clusters.world import World, load
+from turnout.service.clusters.world import World, load, note
 from turnout.service.db import Database, Session, now
 from turnout.service.runs.hub import Hub
 from turnout.service.targets.tables import TargetRow
@@ -28,10 +28,17 @@ TICK_S = 1.0
 class ClusterLoops:
     """All background work for clusters. `hint` wakes it; `start` gets runs that have nodes."""
 
-    def __init__(self, db: Database, hub: Hub, start: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        hub: Hub,
+        start: Callable[[str, str], None],
+        take_back: Callable[[str, str, str], None],
+    ) -> None:
         self.db = db
         self.hub = hub
         self.start_run = start
+        self.take_back = take_back
         self.woken = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         #: Whether a run waits for a node, so that the service must stay.
@@ -81,6 +88,8 @@ class ClusterLoops:
         self.busy = any(world.waiting(cluster) for cluster in world.clusters)
         for run in world.told:
             self.hub.tell(run)
+        for run, cluster, handle in world.taken_back:
+            self.take_back(run, cluster, handle)
         for run, cluster in world.started:
             self.start_run(run, cluster)
         return self.busy or bool(world.nodes)
@@ -90,8 +99,21 @@ async def release(session: Session, world: World) -> None:
     """Nodes whose run is over are idle; what belongs to no cluster goes, and so do clusters that
     were made for one run that is over."""
     alive = {run.id for run in world.runs}
-    for node in world.nodes:
-        if node.run is not None and node.run not in alive:
+    waiting = {run.id for run in world.runs if run.allocation == []}
+    for node in list(world.nodes):
+        if node.run in waiting:
+            # The attempt ended and the run did not: a node that was lost is not given again.
+            taken = node.state == NodeState.PREEMPTED.value
+            why = "was taken back" if taken else "was lost"
+            await note(session, node.cluster, f"{node.name} {why}; {node.run} waits again")
+            world.nodes.remove(node)
+            await session.delete(node)
+        elif node.run is not None and node.run not in alive:
+            if node.state == NodeState.PREEMPTED.value:
+                # Its run ended before it had to.
+                world.nodes.remove(node)
+                await session.delete(node)
+                continue
             node.run, node.state, node.since = None, NodeState.IDLE.value, now()
     kept: list[TargetRow] = []
     for cluster in world.clusters:

@@ -4,9 +4,10 @@ rows and nothing else."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from turnout.engine import autoscale, placement, quota, slices
+from turnout.engine import autoscale, placement, preemption, quota, slices
 from turnout.service.clusters import machine
 from turnout.service.clusters.tables import NodeRow
 from turnout.service.clusters.world import (
@@ -44,6 +45,8 @@ async def serve(session: Session, world: World, cluster: TargetRow) -> None:
         plan = autoscale.plan(
             waiting, nodes, policy, len(space.fresh), at.timestamp(), bound=space.bound
         )
+    if plan.short and cluster.config["vm_priority"] == "dedicated":
+        await take_back(session, world, cluster, size, plan.short)
     for row in [r for r in world.of(cluster) if r.name in plan.shrink]:
         world.nodes.remove(row)
         await session.delete(row)
@@ -101,6 +104,56 @@ async def make_room(session: Session, world: World, wanting: TargetRow, full: st
         await session.delete(row)
     await session.flush()
     return bool(gone)
+
+
+async def take_back(
+    session: Session, world: World, wanting: TargetRow, size: Size, short: int
+) -> None:
+    """Ask runs on low-priority nodes to make room for `short` nodes of a dedicated cluster, or for
+    as many as can be had, if that lets a run of it start."""
+    priorities = {c.name: c.config["vm_priority"] for c in world.clusters}
+    rows = [row for row in world.nodes if priorities.get(row.cluster) == "lowpriority"]
+    low = [as_node(row) for row in rows]
+    # What quotas leave when those are gone: nothing is taken that they would not give.
+    used = quotas.used_by(world.clusters, [row for row in world.nodes if row not in rows])
+    short = min(short, quota.room(world.limits, used, size.family, size.cores).nodes)
+    waiting = [waits(run).node_count for run in world.waiting(wanting)]
+    has = machine.machine()
+    nodes = [as_node(row) for row in world.nodes]
+    free = (
+        has.cores - sum(len(node.cores) for node in nodes),
+        has.memory_mb - sum(node.memory_mb for node in nodes),
+        has.gpus - sum(len(node.gpus) for node in nodes),
+    )
+    for count in range(short, min(waiting, default=1) - 1, -1):
+        wanted = (count * size.cores, count * size.memory_mb, count * size.gpus)
+        missing = [max(0, w - f) for w, f in zip(wanted, free, strict=True)]
+        names = preemption.preempt(low, *missing)
+        if names:
+            await ask_for(session, world, wanting, names)
+            return
+
+
+async def ask_for(
+    session: Session, world: World, wanting: TargetRow, names: Sequence[str]
+) -> None:
+    """Note the wish in the rows of nodes and runs; the runs are stopped politely by it."""
+    runs = {run.id: run for run in world.runs}
+    for row in [row for row in world.nodes if row.name in names]:
+        if row.run is None:
+            world.nodes.remove(row)
+            await session.delete(row)
+            continue
+        row.state, row.since = NodeState.PREEMPTED.value, now()
+        run = runs.get(row.run)
+        await note(session, row.cluster, f"{row.name} is taken back for '{wanting.name}'")
+        if run is not None and run.taken_back_at is None:
+            run.taken_back_at = now()
+            run.message = f"Its nodes are taken back for '{wanting.name}'"
+            run.version += 1
+            if run.handle is not None:
+                world.taken_back.append((run.id, run.target, run.handle))
+    await session.flush()
 
 
 def give(world: World, cluster: TargetRow, space: Space, short: int) -> None:

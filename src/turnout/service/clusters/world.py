@@ -34,6 +34,8 @@ class World:
     #: Those of them that somebody set.
     set_limits: Mapping[str, int]
     started: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    #: Runs whose nodes are wanted back, with their cluster and handle.
+    taken_back: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     told: set[str] = field(default_factory=set[str])
 
     def of(self, cluster: TargetRow) -> list[NodeRow]:
@@ -72,7 +74,9 @@ async def load(session: Session) -> World:
         .order_by(RunRow.number)
     )
     limits, chosen = await quotas.limits(session)
-    return World(list(clusters), list(nodes), list(runs), limits, chosen)
+    # The dedicated ones first: room that was made for them is not taken by others.
+    in_turn = sorted(clusters, key=lambda row: row.config.get("vm_priority") == "lowpriority")
+    return World(in_turn, list(nodes), list(runs), limits, chosen)
 
 
 def policy_of(cluster: TargetRow) -> Policy:

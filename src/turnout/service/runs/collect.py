@@ -25,6 +25,7 @@ PART = 1 << 20
 #: Log bytes of one run that are collected before others have their turn.
 TURN = 8 << 20
 RECORDS = "records"
+DRIVER = "azureml-logs/70_driver_log.txt"
 #: Seconds that a message must last to be shown.
 MESSAGE_S = 0.2
 
@@ -89,14 +90,15 @@ class Collector:
             if name == RECORDS:
                 continue
             path = self.folders.path(row.id, LOGS, name)
-            have = path.stat().st_size if path.exists() else 0
+            start = row.log_starts.get(name, 0)
+            have = max(0, (path.stat().st_size if path.exists() else 0) - start)
             while have < size:
                 if budget <= 0:
                     return False
                 data = await target.read(row.handle, name, have, PART)
                 if not data:
                     break
-                self.folders.append(row.id, name, have, data)
+                self.folders.append(row.id, name, start + have, data)
                 have += len(data)
                 budget -= len(data)
                 self.hub.grew(row.id)
@@ -124,6 +126,32 @@ class Collector:
             offset, pending = offset + taken, pending[taken:]
             for run in changed:
                 self.hub.tell(run)
+
+    async def restart(
+        self, target: Target[Any], row: RunRow, seen: Observation, decision: Decision
+    ) -> None:
+        """Take what the attempt left, then let the run wait for another. Its logs go on in the
+        same files: where the next attempt's begin is written with it."""
+        assert decision.error is not None
+        await self.follow(target, row, seen, Decision(decision.act))
+        why = f"Attempt {row.attempt}: {decision.error.message}"
+        end = row.log_starts.get(DRIVER, 0) + seen.sizes.get(DRIVER, 0)
+        if end:
+            text = f"\n[turnout: {why} Started again.]\n".encode()
+            self.folders.append(row.id, DRIVER, end, text)
+        starts = self.folders.sizes(row.id, LOGS)
+        async with self.db.write() as session:
+            fresh = await by_id(session, row.id)
+            if fresh is None or fresh.attempt != row.attempt or RunState(fresh.state).is_final:
+                return
+            fresh.attempt += 1
+            fresh.losses += decision.error.code != "preempted"
+            fresh.state, fresh.handle, fresh.message = RunState.QUEUED.value, None, ""
+            fresh.started_at = fresh.taken_back_at = None
+            fresh.allocation, fresh.records_offset, fresh.log_starts = [], 0, starts
+            fresh.warnings = [*fresh.warnings, f"{why} It was started again."]
+            fresh.version += 1
+        self.hub.tell(row.id, run_view(fresh))
 
     async def files(self, target: Target[Any], row: RunRow, progress: Progress) -> None:
         assert row.handle is not None

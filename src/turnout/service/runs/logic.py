@@ -109,6 +109,8 @@ async def create(
             started_at=at if spec is None else None,
             warnings=[],
             attempt=1,
+            losses=0,
+            log_starts={},
             records_offset=0,
             record_keys=[],
             version=1,

@@ -7,6 +7,7 @@ rows at the next start; every effect on a target may happen twice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -32,7 +33,7 @@ from turnout.spec.errors import TargetError, TurnoutError
 from turnout.spec.records import from_dict
 from turnout.spec.runs import RunSpec, RunState
 from turnout.spec.targets import Observation
-from turnout.targets.base import Ticket
+from turnout.targets.base import Target, Ticket
 
 log = structlog.get_logger()
 #: Longest wait between two tries of something that a target refused for now.
@@ -204,6 +205,7 @@ class RunLoops:
             experiment=row.experiment,
             spec=dataclasses.replace(spec, environment=ready.spec),
             variables=variables(row),
+            continues=handle_of(row, row.attempt - 1) if row.attempt > 1 else "",
             slice=row.allocation[0] if row.allocation else {},
             environments=EnvironmentSettings(**ready.settings.for_recipes()),
             secrets={PASSWORD: ready.password.reveal()} if ready.password else {},
@@ -237,10 +239,14 @@ class RunLoops:
             return
         # A launch may have got through although its answer did not: the handle is left in the
         # row, so that the folder is looked for and removed when the target can be reached.
-        handle = f"{row.id}.{row.attempt}"
+        handle = handle_of(row, row.attempt)
         await self.collector.apply(run, decision, handle=handle)
         self.nodes_wanted()
         self.follower(row.target).follow(handle, run)
+        if row.attempt > 1:
+            # What a further attempt would have taken over.
+            with contextlib.suppress(TurnoutError):
+                await (await self.pool.get(row.target)).forget(handle_of(row, row.attempt - 1))
 
     # Follow
 
@@ -285,7 +291,7 @@ class RunLoops:
         """load → decide → act → apply, once."""
         row = await logic.get(self.db, run)
         if row.handle is None:
-            self.follower(row.target).leave(f"{row.id}.{row.attempt}")
+            self.follower(row.target).leave(handle_of(row, row.attempt))
             return
         if RunState(row.state).is_final:
             await self.forget(row, seen)
@@ -297,13 +303,31 @@ class RunLoops:
             spec = spec_of(row)
             await target.stop(row.handle, spec.grace_s)
             self.stopped.add(run)
-        if decision.act is Act.COLLECT:
+        if decision.act is Act.RESTART:
+            await self.restart(target, row, seen, decision)
+        elif decision.act is Act.COLLECT:
             await self.collector.finish(target, row, seen, decision, self.progress(run))
             self.stopped.discard(run)
             self.nodes_wanted()
             await self.forget(row, seen)
         else:
             await self.collector.follow(target, row, seen, decision)
+
+    async def restart(
+        self, target: Target[Any], row: RunRow, seen: Observation, decision: Decision
+    ) -> None:
+        """The attempt is over, the run is not: it waits for nodes again."""
+        handle = row.handle
+        assert handle is not None
+        await self.collector.restart(target, row, seen, decision)
+        self.stopped.discard(row.id)
+        self.follower(row.target).leave(handle)
+        self.nodes_wanted()
+
+    def taken_back(self, run: str, target: str, handle: str) -> None:
+        """The cluster wants the run's nodes: the wish is in the row."""
+        self.hub.tell(run)
+        self.follower(target).hint([handle])
 
     async def forget(self, row: RunRow, seen: Observation) -> None:
         """Everything is here: let the target forget the run."""
@@ -341,13 +365,22 @@ def explained(decision: Decision, spec: Mapping[str, Any]) -> Decision:
     return dataclasses.replace(decision, error=error)
 
 
+def handle_of(row: RunRow, attempt: int) -> str:
+    return f"{row.id}.{attempt}"
+
+
 def facts(row: RunRow, *, stop_sent: bool = False) -> RunFacts:
+    restarts = int(row.spec.get("restarts", RunSpec.restarts))
+    on_nodes = row.allocation is not None
     return RunFacts(
         state=RunState(row.state),
         launched=row.handle is not None,
         cancel_requested=row.cancel_requested_at is not None,
         waits_for_nodes=row.allocation == [],
         stop_sent=stop_sent,
+        taken_back=row.taken_back_at is not None,
+        may_restart=on_nodes and restarts > 0,
+        restarts_left=restarts - row.losses if on_nodes else 0,
     )
 
 
@@ -365,6 +398,7 @@ def variables(row: RunRow) -> dict[str, str]:
     }
     return {
         "AZUREML_RUN_ID": row.id,
+        "TURNOUT_ATTEMPT": str(row.attempt),
         "AZUREML_ARM_PROJECT_NAME": row.experiment,
         "TURNOUT_RUN_INFO": json.dumps(about),
     }
