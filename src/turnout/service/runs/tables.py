@@ -59,9 +59,9 @@ class RunRow(Base):
     #: The cluster wants the run's nodes back.
     taken_back_at: Mapped[datetime | None]
     #: How often a node was lost under it.
-    losses: Mapped[int] = mapped_column(default=0)
+    losses: Mapped[int] = mapped_column(default=0, server_default="0")
     #: Where the logs of this attempt begin in those of the run, in bytes by name.
-    log_starts: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
+    log_starts: Mapped[dict[str, int]] = mapped_column(JSON, server_default="{}")
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     warnings: Mapped[list[str]]
     #: Bytes of the record file that are in the database: moves in the same transaction.
