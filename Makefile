@@ -14,6 +14,7 @@ demo: .venv/.ready  ## one real training: on this machine, on a cluster, over SS
 test: .venv/.ready  ## all tests; ARGS="-k name" is passed on to pytest
 	@scripts/openssh
 	@test -z "$$CI" || scripts/docker  # elsewhere tests of containers say what they lack
+	@test -z "$$CI" || scripts/slurm
 	@scripts/test $(ARGS)
 
 check: .venv/.ready  ## format, lint, types, import rules

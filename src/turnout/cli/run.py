@@ -177,7 +177,6 @@ def show_one(given: argparse.Namespace) -> int:
             "prepares": "an environment" if spec.get("prepare_only") else "",
             "environment": printable((spec.get("environment") or {}).get("name", "")),
             "submitted": f"{view['created_at']} ({ago(view['created_at'])})",
-            "attempt": view["attempt"] if view["attempt"] > 1 else "",
             "took": took(view),
             "attempt": view["attempt"] if view["attempt"] > 1 else None,
             "parent": view["parent"],

@@ -1,6 +1,8 @@
-"""Slurm clusters hold what every target holds. Needs SLURM_CONF of a running Slurm."""
+"""Slurm clusters hold what every target holds."""
 
 from typing import Any
+
+import pytest
 
 from turnout.targets.base import Target, TargetResources
 from turnout.targets.cluster import ClusterConfig
@@ -13,6 +15,7 @@ class AloneOnItsEngine(SlurmCluster):
         await self.engine.aclose()
 
 
+@pytest.mark.usefixtures("slurm")
 class TestSlurmCluster(TargetConformance):
     def make_target(self, resources: TargetResources) -> Target[Any]:
         engine = SlurmEngine("lab", SlurmConfig(), resources)

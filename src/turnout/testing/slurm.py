@@ -1,0 +1,302 @@
+"""A real Slurm on this machine: controller and nodes as processes, in a folder of their own.
+
+Example::
+
+    with Slurm() as slurm:                       # n1, n2, n3 with 4 cores each, about 3 s
+        slurm.run("sbatch", "--wrap", "hostname")
+
+Needs root and Debian's slurmctld, slurmd, slurm-client and munge. Nodes share this machine and its
+files; they claim more cores than it has. Everything ends with the block, also what ran in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from typing_extensions import Self
+
+from turnout.testing.dockerd import Unavailable
+from turnout.testing.sshd import free_port
+from turnout.testing.waiting import wait_until
+
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "munged")
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+CONF = """\
+ClusterName=turnout
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+SlurmUser=root
+SlurmdUser=root
+AuthInfo=socket={folder}/munge.sock,cred_expire=10
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+JobAcctGatherType=jobacct_gather/linux
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
+ReturnToService=2
+SlurmdTimeout=10
+KillWait=2
+MessageTimeout=5
+SlurmdParameters=config_overrides
+SlurmctldParameters=idle_on_node_suspend,power_save_interval=1,power_save_min_interval=1
+"""
+#: Without a cgroup to hold memory, and with one.
+LOOSE = "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\n"
+HELD = "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup\n"
+CGROUPS = "CgroupPlugin=cgroup/v1\nConstrainRAMSpace=yes\nConstrainDevices=yes\n"
+PREEMPTION = "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\n"
+#: Nodes that Slurm powers on and off: here the power is a slurmd of ours.
+POWER = """\
+ResumeProgram={folder}/resume
+SuspendProgram={folder}/suspend
+ResumeTimeout=30
+SuspendTimeout=3
+SuspendTime=4
+ResumeRate=0
+SuspendRate=0
+PrivateData=cloud
+"""
+RESUME = """#!/bin/sh
+export SLURM_CONF={folder}/slurm.conf
+for n in $(scontrol show hostnames "$1"); do slurmd -b -N "$n"; done
+"""
+SUSPEND = """#!/bin/sh
+export SLURM_CONF={folder}/slurm.conf
+for n in $(scontrol show hostnames "$1"); do kill "$(cat {folder}/slurmd-$n.pid)"; done
+"""
+
+
+class Slurm:
+    """`nodes`: how many, n1 and on. `partitions`: more options by name; the first is the default.
+
+    `gpus`: fake ones on each node. `memory`: held by cgroups. `power_saving`: nodes are off until
+    they are needed. `preemption`: partitions with a higher PriorityTier take nodes back.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 3,
+        *,
+        cores: int = 4,
+        memory_mb: int = 4000,
+        partitions: Mapping[str, str] | None = None,
+        gpus: int = 0,
+        memory: bool = False,
+        power_saving: bool = False,
+        preemption: bool = False,
+    ) -> None:
+        if os.geteuid() != 0:
+            raise Unavailable("Slurm's daemons are started by root here")
+        for name in PROGRAMS:
+            if not shutil.which(name, path=PATH):
+                raise Unavailable(f"there is no {name}: scripts/slurm installs it")
+        self.folder = Path(tempfile.mkdtemp(prefix="turnout-slurm-", dir="/tmp"))
+        self.names = [f"n{number}" for number in range(1, nodes + 1)]
+        self.power_saving = power_saving
+        self.gpus = gpus
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        parts = [CONF, HELD if memory else LOOSE]
+        parts += [PREEMPTION] if preemption else []
+        parts += [POWER] if power_saving else []
+        words = {"folder": str(self.folder), "host": socket.gethostname(), "port": free_port()}
+        text = "".join(part.format(**words) for part in parts)
+        if gpus:
+            text += "GresTypes=gpu\n"
+            self.write_gpus(gpus)
+        state = " State=CLOUD" if power_saving else ""
+        gres = f" Gres=gpu:{gpus}" if gpus else ""
+        for name in self.names:
+            text += (
+                f"NodeName={name} NodeHostname={words['host']} NodeAddr=127.0.0.1 "
+                f"Port={free_port()} CPUs={cores} RealMemory={memory_mb}{gres}{state}\n"
+            )
+        for number, (name, more) in enumerate((partitions or {"main": ""}).items()):
+            default = "NO" if number else "YES"
+            text += f"PartitionName={name} Nodes=ALL Default={default} State=UP {more}\n"
+        (self.folder / "slurm.conf").write_text(text)
+        if memory:
+            (self.folder / "cgroup.conf").write_text(CGROUPS)
+        if power_saving:
+            for name, script in (("resume", RESUME), ("suspend", SUSPEND)):
+                (self.folder / name).write_text(script.format(**words))
+                (self.folder / name).chmod(0o755)
+        (self.folder / "munge.key").write_bytes(os.urandom(1024))
+        (self.folder / "munge.key").chmod(0o600)
+        (self.folder / "state").mkdir()
+        (self.folder / "spool").mkdir()
+        # munged wants nobody else to be able to write to the socket's folder, all to read it.
+        self.folder.chmod(0o755)
+        self.environ = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": PATH}
+
+    def write_gpus(self, count: int) -> None:
+        """Device files that look like GPUs to Slurm. Not 1:3: its cgroup rule would be that of
+        /dev/null."""
+        devices = self.folder / "dev"
+        devices.mkdir()
+        for number in range(count):
+            minor = (7, 11, 8, 9)[number]
+            os.mknod(devices / f"fake{number}", 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        (self.folder / "gres.conf").write_text(
+            f"AutoDetect=off\nName=gpu File={devices}/fake[0-{count - 1}]\n"
+        )
+
+    # -- daemons -------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        try:
+            self.start("munged", *self.munge_options())
+            wait_until((self.folder / "munge.sock").exists, "munged to listen")
+            self.controller_start()
+            for name in self.names if not self.power_saving else []:
+                self.node_start(name)
+            wait_until(self.is_up, "the nodes to be idle")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def munge_options(self) -> list[str]:
+        places = {
+            "key-file": "munge.key",
+            "socket": "munge.sock",
+            "pid-file": "munged.pid",
+            "log-file": "munged.log",
+            "seed-file": "munge.seed",
+        }
+        named = [f"--{option}={self.folder / name}" for option, name in places.items()]
+        return ["--foreground", "--force", *named]
+
+    def start(self, name: str, *options: str, key: str = "") -> None:
+        with (self.folder / f"{key or name}.log").open("ab") as log:
+            self.processes[key or name] = subprocess.Popen(
+                [shutil.which(name, path=PATH) or name, *options],
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def end(self, key: str, number: int = signal.SIGTERM) -> None:
+        process = self.processes.pop(key, None)
+        if process is not None:
+            process.send_signal(number)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def controller_start(self) -> None:
+        self.start("slurmctld", "-D")
+        wait_until(self.answers, "slurmctld to answer")
+
+    def controller_stop(self) -> None:
+        """Politely: its state is written."""
+        self.end("slurmctld")
+
+    def controller_kill(self) -> None:
+        """With what it had not written yet."""
+        self.end("slurmctld", signal.SIGKILL)
+
+    def node_start(self, name: str) -> None:
+        self.start("slurmd", "-D", "-N", name, key=name)
+
+    def slurmd_kill(self, name: str) -> None:
+        """The daemon alone; what it started goes on."""
+        self.end(name, signal.SIGKILL)
+
+    def node_kill(self, name: str) -> None:
+        """The whole node, as when its power fails."""
+        self.slurmd_kill(name)
+        runs = re.findall(r"\S+", self.run("squeue", "-h", "-w", name, "-o", "%A"))
+        for pid, environ in self.ours():
+            step = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+            number = re.search(r"SLURM_JOB_ID=(\d+)", environ)
+            number = number or re.match(r"slurmstepd: \[(\d+)\.", step)
+            if number and number[1] in runs:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def ours(self) -> Iterator[tuple[int, str]]:
+        """(pid, environment) of every process that was started with this Slurm's configuration,
+        but this one's own tree."""
+        mark = f"SLURM_CONF={self.folder}/slurm.conf"
+        for place in Path("/proc").iterdir():
+            if not place.name.isdigit() or int(place.name) == os.getpid():
+                continue
+            with contextlib.suppress(OSError):
+                environ = (place / "environ").read_bytes().decode(errors="replace")
+                step = (place / "cmdline").read_bytes().startswith(b"slurmstepd")
+                if mark in environ and (step or "SLURMD_NODENAME" in environ):
+                    yield int(place.name), environ
+
+    def __exit__(self, *error: object) -> None:
+        for key in [k for k in self.processes if k not in ("munged", "slurmctld")]:
+            self.end(key, signal.SIGKILL)
+        for path in self.folder.glob("slurmd-*.pid"):
+            # Those that the power saving started.
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(path.read_text()), signal.SIGKILL)
+        self.end("slurmctld", signal.SIGKILL)
+        self.end("munged")
+        for pid, _ in self.ours():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def call(self, *argv: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            argv, env=self.environ, input=text, capture_output=True, text=True, timeout=60
+        )
+
+    def run(self, *argv: str, text: str = "") -> str:
+        """What it prints; AssertionError with its words when it fails."""
+        done = self.call(*argv, text=text)
+        if done.returncode:
+            raise AssertionError(f"{' '.join(argv)}: {done.stderr}")
+        return done.stdout.strip()
+
+    def answers(self) -> bool:
+        return "UP" in self.call("scontrol", "ping").stdout
+
+    def is_up(self) -> bool:
+        wanted = ("idle~",) if self.power_saving else ("idle",)
+        return self.states() == dict.fromkeys(self.names, wanted[0])
+
+    def states(self) -> dict[str, str]:
+        """State by node, as sinfo shows it."""
+        rows = self.call("sinfo", "-h", "-N", "-o", "%N %T").stdout.split("\n")
+        return {row.split()[0]: row.split()[1] for row in rows if row}
+
+    def becomes(self, name: str, states: Sequence[str]) -> None:
+        wait_until(lambda: self.states().get(name) in states, f"{name} to be {states}")
+
+    def numbers(self) -> list[str]:
+        """Slurm's numbers of all that is not over."""
+        return self.run("squeue", "-h", "-r", "-o", "%i").split()
+
+    def settle(self) -> None:
+        """Cancel what is left and wait until every node is free again."""
+        self.call("scancel", "-u", "root")
+        wait_until(lambda: not self.numbers(), "Slurm's queue to be empty")
+        end = time.monotonic() + 5
+        while time.monotonic() < end and not self.is_up():
+            time.sleep(0.05)
