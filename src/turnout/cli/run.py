@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from turnout.cli import following, metrics
+from turnout.cli import following, metrics, usage
 from turnout.cli.parsing import Noun, Parser, add_json, add_run, pairs
 from turnout.cli.terminal import (
     StatusLine,
@@ -79,6 +79,9 @@ def declare_reads(noun: Noun) -> None:
     add_run(shown)
     shown.add_argument("--name", help="one metric, all its values")
     add_json(shown)
+    used = noun.verb("usage", show_usage, "Show what a run uses of CPU, memory and GPUs.")
+    add_run(used)
+    add_json(used)
 
 
 def declare_files(noun: Noun) -> None:
@@ -161,6 +164,7 @@ def show_one(given: argparse.Namespace) -> int:
     if given.json:
         print_json({**view, "metrics": found})
         return 0
+    used = samples_of(client, view)
     spec, error = view["spec"] or {}, view["error"] or {}
     words = spec.get("command") or [spec.get("script", ""), *spec.get("arguments", [])]
     print_fields(
@@ -178,6 +182,7 @@ def show_one(given: argparse.Namespace) -> int:
             "environment": printable((spec.get("environment") or {}).get("name", "")),
             "submitted": f"{view['created_at']} ({ago(view['created_at'])})",
             "took": took(view),
+            "peak memory": usage.peak_words(used),
             "attempt": view["attempt"] if view["attempt"] > 1 else None,
             "parent": view["parent"],
             "snapshot": view["snapshot"],
@@ -223,6 +228,28 @@ def show_metrics(given: argparse.Namespace) -> int:
         print_metrics(found)
     else:
         say(f"Run {view['id']} has logged no metrics.")
+    return 0
+
+
+def samples_of(client: Client, view: dict[str, Any]) -> list[dict[str, Any]]:
+    return client.get(f"{path_of(view)}/usage")["samples"]
+
+
+def show_usage(given: argparse.Namespace) -> int:
+    client = default_client()
+    view = find(client, given.run)
+    found = samples_of(client, view)
+    if given.json:
+        print_json(found)
+    elif found:
+        usage.print_usage(found, over=view["state"] in FINAL)
+    elif view["state"] in FINAL:
+        say(
+            f"Nothing is known of what run {view['id']} used: it was over within a second, or "
+            "its target could not tell."
+        )
+    else:
+        say(f"Nothing is known yet of what run {view['id']} uses. Its state: {view['state']}.")
     return 0
 
 

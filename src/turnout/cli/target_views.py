@@ -19,6 +19,7 @@ from turnout.cli.terminal import (
     size,
     span,
 )
+from turnout.cli.usage import node_words as used
 from turnout.client.aml_compute_status import scale_of
 from turnout.client.embedded import default_client
 from turnout.client.http import segment
@@ -162,11 +163,15 @@ def print_nodes(found: dict[str, Any]) -> None:
                 ",".join(map(str, node["cores"])),
                 size(node["memory_mb"] << 20),
                 ",".join(map(str, node["gpus"])),
+                *used(node.get("usage")),
                 ago(node["since"]),
             )
             for node in found["nodes"]
         ]
-        print_table(("NODE", "STATE", "RUN", "CORES", "MEMORY", "GPUS", "SINCE"), rows)
+        print_table(
+            ("NODE", "STATE", "RUN", "CORES", "MEMORY", "GPUS", "CPU USED", "MEM USED", "SINCE"),
+            rows,
+        )
     if found.get("engine_nodes"):
         print_engine_nodes(found["engine_nodes"])
     if found["events"]:

@@ -231,6 +231,15 @@ class Run(tracking.Run):
             return {k: {n: v for n, v in m.items() if n == name} for k, m in found.items()}
         return {n: v for n, v in found.items() if n == name}
 
+    def get_usage(self) -> list[dict[str, Any]]:
+        """What the run used over time, oldest first.
+
+        `{"at" (seconds since the epoch), "seconds" (how long the sample stands for), "cpu" (busy
+        cores), "memory_mb", "peak_mb" (the most so far), "processes",
+        "gpus": [{"index", "use" (%), "memory_mb"}]}`. Empty for a run of less than a second, and
+        where its target cannot tell."""
+        return self._client.get(f"{self._path}/usage")["samples"]
+
     # -- files ----------------------------------------------------------------------------------
 
     def get_file_names(self) -> list[str]:

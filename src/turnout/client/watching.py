@@ -9,13 +9,13 @@ from typing import Any, TextIO
 from turnout.client.events import NOTHING, follow
 from turnout.client.http import Client
 
-#: What exactly the environment holds: kept with the run, nothing to watch.
-LOCK = "azureml-logs/25_environment_lock.txt"
+#: What exactly the environment holds, and what the run uses: kept with it, nothing to watch.
+SILENT = ("azureml-logs/25_environment_lock.txt", "azureml-logs/80_usage.jsonl")
 LOGS = (
     "azureml-logs/20_image_build_log.txt",
-    LOCK,
     "azureml-logs/60_control_log.txt",
     "azureml-logs/70_driver_log.txt",
+    *SILENT,
 )
 
 
@@ -33,7 +33,7 @@ def show(client: Client, run: str, out: TextIO | None = None) -> dict[str, Any]:
     say(stream, f"RunId: {run}\n\n")
     current = ""
     at_line_start = True
-    for event in follow(client, run, {LOCK: NOTHING}):
+    for event in follow(client, run, dict.fromkeys(SILENT, NOTHING)):
         if event.kind == "log":
             name, text = event.data["name"], event.data["text"]
             if name != current:

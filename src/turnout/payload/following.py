@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from turnout.payload.usage import Usage
+
 READ = 1 << 18
 #: Agents hear of changes at most this often; the last change is never forgotten.
 TELL_S = 0.01
@@ -57,6 +59,8 @@ class Follower:
         self.beat_at = 0.0
         self.look_at = 0.0
         self.poke_fd = -1
+        #: What samples the use of CPU, memory and GPUs, once the script runs.
+        self.usage: Usage | None = None
         self.poll = select.poll()
         processes.adopt_orphans()
         self.listen()
@@ -167,6 +171,8 @@ class Follower:
             due = min(due, self.look_at + LOOK_S)
         if self.dirty:
             due = min(due, self.told_at + self.gap)
+        if self.usage is not None:
+            due = min(due, self.usage.due_at)
         if until is not None:
             due = min(due, until)
         ready = self.poll.poll(max(0.0, due - now) * 1000)
@@ -182,8 +188,11 @@ class Follower:
             self.dirty = True
         if self.watched and now >= self.look_at + LOOK_S:
             self.look()
+        woken = [fd for fd, _ in ready]
+        if self.usage is not None and self.usage.tick(woken):
+            self.dirty = True
         self.tell()
-        return [fd for fd, _ in ready]
+        return woken
 
     def follow(self, pid: int, output: int, log: Log, limit_s: float | None = None) -> int:
         """Copy the child's output to `log` until it and all that it left have ended.
@@ -236,6 +245,11 @@ class Child:
         ended, self.others = processes.reap()
         if self.pid in ended:
             self.status = ended[self.pid]
+        usage = self.follower.usage
+        if usage is not None and usage.asked:
+            usage.collected(ended)
+            if self.others and self.status is not None:
+                self.others = usage.are_others()
 
     def decide(self) -> None:
         """Ask politely when it is to end; kill when the grace is over."""

@@ -38,6 +38,8 @@ DRIVER_LOG = "driver.log"
 ENVIRONMENT_LOG = "environment.log"
 ENVIRONMENT_LOCK = "environment.lock"
 SUPERVISOR_LOG = "supervisor.log"
+#: CPU, memory and GPUs over time.
+USAGE = "usage.jsonl"
 RECORDS = "records.jsonl"
 FILES = "files"
 WORK = "work"
@@ -50,12 +52,15 @@ POKE_SOCKET = "poke.sock"
 #: What was laid out in `work/`, so that it can be recycled.
 TREE_RECORD = "tree.json"
 
+#: Public name of `USAGE`.
+USAGE_NAME = "azureml-logs/80_usage.jsonl"
 #: Public name of a log → its file.
 LOGS = {
     "azureml-logs/20_image_build_log.txt": ENVIRONMENT_LOG,
     "azureml-logs/25_environment_lock.txt": ENVIRONMENT_LOCK,
     "azureml-logs/60_control_log.txt": SUPERVISOR_LOG,
     "azureml-logs/70_driver_log.txt": DRIVER_LOG,
+    USAGE_NAME: USAGE,
 }
 #: Public name of the record file.
 RECORDS_NAME = "records"

@@ -12,13 +12,14 @@ import signal
 import sys
 import time
 
-from turnout.payload import attempts, processes, recipes, rundir, trees
+from turnout.payload import attempts, gauges, processes, recipes, rundir, trees
 from turnout.payload.following import Follower, Stopped
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
 from turnout.payload.recipes import PrepareError
 from turnout.payload.slices import Slice
 from turnout.payload.store import Store, StoreError, failure
+from turnout.payload.usage import Boxed, Own, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -205,7 +206,15 @@ class Supervisor:
         finally:
             os.close(write)
         self.set_status("running", "", pid)
+        self.measure(activation, env)
         return pid, output
+
+    def measure(self, activation: recipes.Activation, env: dict[str, str]) -> None:
+        """From now on, note what the run uses."""
+        group = gauges.group_at(self.slice.folder, self.slice.version)
+        source = Boxed(self.folder) if activation.isolated else Own([group])
+        query = gauges.gpu_query(env)
+        self.follower.usage = Usage(self.folder, source, query, self.follower.poll)
 
     def script_variables(self, activation: recipes.Activation, work: str) -> dict[str, str]:
         host = self.host_variables()
@@ -235,6 +244,8 @@ class Supervisor:
     def watch(self, pid: int, output: int) -> dict[str, Any]:
         limit = self.ticket.get("max_duration_s")
         status = self.follower.follow(pid, output, self.driver, limit)
+        if self.follower.usage is not None:
+            self.follower.usage.finish()
         code = exit_code(status)
         end: dict[str, Any] = {"reason": "exited", "code": code}
         if code < 0:

@@ -156,6 +156,30 @@ async def test_a_run_sees_the_cores_of_its_node(service: Service) -> None:
     assert (await service.log(run)).count(",") == 0
 
 
+async def test_a_node_shows_what_its_run_uses(service: Service, tmp_path: Path) -> None:
+    await service.create()
+    go = tmp_path / "go"
+    run = await service.submit(f"held = bytearray(b'x') * (100 << 20)\n{waits_for(go)}")
+    await service.reached(run, "running")
+    node = (await service.nodes())[0]
+
+    async def is_seen() -> bool:
+        nonlocal node
+        node = (await service.nodes())[0]
+        return node["usage"] is not None
+
+    await until(is_seen, "the node's use")
+    assert 100 <= node["usage"]["memory_mb"] < 200
+    assert 0 < node["usage"]["cpu"] < 2
+    go.touch()
+    await service.reached(run, "completed")
+    first = (await service.get(f"runs/{run}/usage"))["samples"][0]
+    assert first == node["usage"]
+    quick = await service.submit("print(1)")
+    await service.reached(quick, "completed")
+    assert (await service.get(f"runs/{quick}/usage"))["samples"] == []
+
+
 async def test_a_run_that_outgrows_its_node_is_named(service: Service) -> None:
     if "not held" in slices.limits():
         missing(slices.limits())

@@ -53,6 +53,7 @@ NODES = {
         {
             "name": "cpu-1", "state": "running", "run": "exp_1_ab", "cores": [0, 1],
             "memory_mb": 7168, "gpus": [1], "since": "2026-01-01T00:00:00+00:00",
+            "usage": {"cpu": 1.5, "memory_mb": 210.0},
         },
         {
             "name": "cpu-2", "state": "idle", "run": None, "cores": [2, 3],
@@ -135,7 +136,7 @@ def test_show_says_what_a_cluster_is_and_does(capsys: Out) -> None:
         "limits    Cores are held by affinity, memory is not.",
         "nodes     1 busy, 1 idle of 4, becoming 3",
         "waiting   3 runs",
-        "cpu-1  busy   exp_1_ab  0,1    7.0 GB  1",
+        "cpu-1  busy   exp_1_ab  0,1    7.0 GB  1     1.50      210.0 MB  ",
     ):
         assert line in out
     assert "cpu-1 came for exp_1_ab" in out

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from turnout.service.clusters import logic
+from turnout.service.runs import usage
 from turnout.service.state import Service
 from turnout.service.targets import logic as targets
 from turnout.spec import sizes
@@ -38,8 +39,13 @@ async def update(name: str, body: ScaleBody, service: Service) -> View:
 async def nodes(name: str, service: Service) -> View:
     view = await targets.get(service.db, service.pool, name)
     if view["config"].get("engine"):
-        return await logic.engine_nodes(service.db, service.pool, view)
-    return await logic.nodes(service.db, name)
+        found = await logic.engine_nodes(service.db, service.pool, view)
+    else:
+        found = await logic.nodes(service.db, name)
+    for node in found["nodes"]:
+        run = node.get("run")
+        node["usage"] = usage.last(service.folders, run) if run else None
+    return found
 
 
 @router.get("/sizes")

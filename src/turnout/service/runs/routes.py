@@ -12,7 +12,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from turnout.service.clusters import logic as clusters
 from turnout.service.environments import launching
 from turnout.service.quotas import logic as quotas
-from turnout.service.runs import events, logic
+from turnout.service.runs import events, logic, usage
 from turnout.service.runs.folders import FILES, LOGS
 from turnout.service.runs.views import run_view
 from turnout.service.state import Service
@@ -184,6 +184,12 @@ async def read_log(
     row = await logic.get(service.db, run)
     data = service.folders.read(row.id, LOGS, name, offset, limit)
     return Response(data, media_type="application/octet-stream")
+
+
+@router.get("/runs/{run}/usage")
+async def get_usage(run: str, service: Service) -> View:
+    row = await logic.get(service.db, run)
+    return {"samples": usage.samples(service.folders, row.id)}
 
 
 @router.get("/runs/{run}/files")
