@@ -10,6 +10,7 @@ from turnout.cli.asking import agreed
 from turnout.cli.parsing import Noun, Parser, add_json, pairs, seconds
 from turnout.cli.target_views import (
     fetch,
+    network_words,
     path_of,
     print_nodes,
     scale_words,
@@ -86,6 +87,13 @@ def declare_create(parser: Parser) -> None:
         default="dedicated",
         help="dedicated (default) or lowpriority",
     )
+    parser.add_argument("--vnet", metavar="NAME", help="virtual network of its runs")
+    parser.add_argument(
+        "--subnet", metavar="RANGE", help="range of that network (10.20.0.0/24), or a name"
+    )
+    parser.add_argument(
+        "--vnet-outside", action="store_true", help="let runs reach what is outside of it"
+    )
     parser.add_argument(
         "--tag", action="append", default=[], metavar="NAME=VALUE", help="tag; repeatable"
     )
@@ -144,6 +152,11 @@ def create_cluster(given: argparse.Namespace) -> int:
     from turnout.client.compute import ComputeTarget
     from turnout.client.workspace import Workspace
 
+    if bool(given.vnet) != bool(given.subnet):
+        raise UserError(
+            "--vnet and --subnet belong together: give both or none. A subnet is a range such as "
+            "10.20.0.0/24, or a name."
+        )
     wanted = AmlCompute.provisioning_configuration(
         vm_size=given.size,
         vm_priority=given.priority,
@@ -151,6 +164,9 @@ def create_cluster(given: argparse.Namespace) -> int:
         description=given.description,
         engine=given.engine,
         **{option: getattr(given, option) for option in SLURM_OPTIONS},
+        vnet_name=given.vnet,
+        subnet_name=given.subnet,
+        vnet_outside=given.vnet_outside,
         **scale(given),
     )
     ComputeTarget.create(Workspace(), given.name, wanted)
@@ -160,6 +176,8 @@ def create_cluster(given: argparse.Namespace) -> int:
         cluster = found["cluster"]
         print(f"{cluster['vm_size']}: {size_words(cluster['size'])}")
         print(scale_words(found["config"]))
+        if network := network_words(found["config"]):
+            print(f"Runs are containers in the virtual network {network}.")
         if cluster["limits"]:
             print(printable(cluster["limits"]))
     return code

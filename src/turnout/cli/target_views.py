@@ -107,6 +107,21 @@ def scale_words(config: dict[str, Any]) -> str:
     return f"{least} to {counted(most, 'node')}; one without a run leaves after {idle}"
 
 
+def network_words(config: dict[str, Any]) -> str:
+    """
+    >>> network_words({"vnet_name": "lab", "subnet_name": "10.20.0.0/24", "vnet_outside": False})
+    'lab, subnet 10.20.0.0/24, and reach nothing outside of it'
+    >>> network_words({})
+    ''
+    """
+    if not config.get("vnet_name"):
+        return ""
+    outside = "what is" if config.get("vnet_outside") else "nothing"
+    return (
+        f"{config['vnet_name']}, subnet {config['subnet_name']}, and reach {outside} outside of it"
+    )
+
+
 def fields(view: dict[str, Any]) -> dict[str, object]:
     config, cluster = view["config"], view.get("cluster")
     what: dict[str, object] = {k.replace("_", " "): v for k, v in config.items()}
@@ -123,6 +138,7 @@ def fields(view: dict[str, Any]) -> dict[str, object]:
             ),
             "priority": config.get("vm_priority"),
             "scale": scale_words(config),
+            "network": network_words(config),
             "limits": printable(cluster["limits"] or ""),
             "nodes": node_words(view) + becoming,
             "waiting": counted(cluster["waiting"], "run"),

@@ -60,6 +60,10 @@ class AmlCompute(ComputeTarget):
     #: "Dedicated" or "LowPriority".
     vm_priority: str
     scale_settings: ScaleSettings
+    #: The virtual network of its runs; None where they have none.
+    vnet_resourcegroup_name: str | None
+    vnet_name: str | None
+    subnet_name: str | None
 
     def _take(self, workspace: Workspace, view: dict[str, Any]) -> None:
         super()._take(workspace, view)
@@ -67,6 +71,9 @@ class AmlCompute(ComputeTarget):
         self.vm_size = self.config["vm_size"]
         self.vm_priority = priority_of(self.config)
         self.scale_settings = scale_of(self.config)
+        self.vnet_resourcegroup_name = self.config.get("vnet_resourcegroup_name") or None
+        self.vnet_name = self.config.get("vnet_name") or None
+        self.subnet_name = self.config.get("subnet_name") or None
         # Answers to a change may come without how the cluster is at the moment.
         self._status = status_of(view) if view.get("cluster") else None
         self._waiting: int = view["cluster"]["waiting"] if view.get("cluster") else 0
@@ -97,6 +104,7 @@ class AmlCompute(ComputeTarget):
         constraint: str = "",
         account: str = "",
         qos: str = "",
+        vnet_outside: bool = False,
     ) -> AmlComputeProvisioningConfiguration:
         """What `ComputeTarget.create` makes a cluster of.
 
@@ -104,9 +112,10 @@ class AmlCompute(ComputeTarget):
         `min_nodes` how far it shrinks, `idle_seconds_before_scaledown` (120) after how long
         without a run; `vm_priority` "dedicated" or "lowpriority". `engine` names the engine whose
         nodes the cluster uses (none: parts of this machine), and `partition`, `constraint`,
-        `account` and `qos` what Slurm is asked for. Options of logins, identities
-        and places are taken and have no effect. Raises `ComputeTargetException` for what cannot
-        be.
+        `account` and `qos` what Slurm is asked for. With `vnet_name` and `subnet_name` (a range
+        such as "10.20.0.0/24", or a name) runs are containers in a network of their own, and
+        `vnet_outside` lets them reach what is outside of it. Options of logins, identities and
+        places are taken and have no effect. Raises `ComputeTargetException` for what cannot be.
         """
         return AmlComputeProvisioningConfiguration(
             vm_size,
@@ -132,6 +141,7 @@ class AmlCompute(ComputeTarget):
             constraint=constraint,
             account=account,
             qos=qos,
+            vnet_outside=vnet_outside,
         )
 
     @property

@@ -10,7 +10,6 @@ from turnout.client.exceptions import ComputeTargetException
 from turnout.spec.records import nearest
 
 DEFAULT_MAX_NODES = 4
-VNET = ("vnet_resourcegroup_name", "vnet_name", "subnet_name")
 
 
 class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
@@ -38,6 +37,7 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
         identity_id: list[str] | None = None,
         compute_location: str | None = None,
         enable_node_public_ip: bool = True,
+        vnet_outside: bool = False,
         **on_engine: str,
     ) -> None:
         self.vm_size = vm_size
@@ -60,6 +60,7 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
         self.identity_id = identity_id
         self.compute_location = compute_location
         self.enable_node_public_ip = enable_node_public_ip
+        self.vnet_outside = vnet_outside
         #: The engine and what it is asked for; empty where nodes are parts of this machine.
         self.on_engine = {name: value for name, value in on_engine.items() if value}
         self.validate_configuration()
@@ -90,17 +91,26 @@ class AmlComputeProvisioningConfiguration(ProvisioningConfiguration):
                 f"{', '.join(self.on_engine)}: options of Slurm need the engine's name (engine=…, "
                 "--engine). Without one, nodes are parts of this machine."
             )
-        for name in VNET:
-            if getattr(self, name):
-                raise ComputeTargetException(
-                    f"Virtual networks are not there yet: leave {name} out. Runs then use the "
-                    "network of the machine that they are on."
-                )
+        if bool(self.vnet_name) != bool(self.subnet_name):
+            raise ComputeTargetException(
+                "vnet_name and subnet_name belong together: give both or none. A subnet is a "
+                "range such as '10.20.0.0/24', or a name."
+            )
+        for name in ("vnet_resourcegroup_name", "vnet_outside"):
+            if getattr(self, name) and not self.vnet_name:
+                raise ComputeTargetException(f"{name} needs a virtual network (vnet_name).")
 
     def to_config(self) -> dict[str, Any]:
-        """Size and scale alone: nodes are parts of machines that have their own logins,
+        """Size, scale and network alone: nodes are parts of machines that have their own logins,
         identities and places."""
+        network = {
+            "vnet_resourcegroup_name": self.vnet_resourcegroup_name or "",
+            "vnet_name": self.vnet_name,
+            "subnet_name": self.subnet_name,
+            "vnet_outside": self.vnet_outside,
+        }
         return {
+            **(network if self.vnet_name else {}),
             "vm_size": self.vm_size.strip(),
             "vm_priority": self.vm_priority,
             "min_nodes": self.scale_settings.minimum_node_count,

@@ -120,6 +120,9 @@ class Target(ABC, Generic[Config]):
         """Try everything that a run will need; empty when all is well. Never raises for a
         target that is merely broken: that is a problem, with its fix."""
 
+    def check_run(self, spec: RunSpec) -> None:
+        """Raise `UserError` for a run that can never be started here, before it is taken."""
+
     @abstractmethod
     async def launch(self, ticket: Ticket, progress: Progress) -> Handle:
         """Start the attempt, detached, and return its handle.

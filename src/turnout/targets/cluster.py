@@ -7,6 +7,8 @@ node is started in that slice, by the same agent and in the same folders as on `
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
+import re
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -14,10 +16,16 @@ from typing_extensions import Self
 
 from turnout.environments.base import Recipe
 from turnout.spec.errors import UserError
+from turnout.spec.runs import RunSpec
 from turnout.spec.sizes import size_of
 from turnout.spec.targets import Capabilities
 from turnout.targets.base import Handle, Progress, Ticket
 from turnout.targets.local_machine import ThisMachine
+
+#: What may name a virtual network or a subnet: it becomes part of a name on the container engine.
+NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+#: Addresses of a subnet that no node gets: its own, the gateway's and the last.
+NO_NODES = 3
 
 
 class ClusterConfig(BaseModel):
@@ -38,6 +46,13 @@ class ClusterConfig(BaseModel):
     constraint: str = ""
     account: str = ""
     qos: str = ""
+    #: The virtual network of its runs: v1's names; the resource group is only kept. A subnet is a
+    #: range ("10.20.0.0/24") or a name, and the range is then chosen.
+    vnet_resourcegroup_name: str = ""
+    vnet_name: str = ""
+    subnet_name: str = ""
+    #: Whether its runs reach what is outside of their virtual network.
+    vnet_outside: bool = False
     #: The run that this cluster was made for; it goes when that run is over.
     made_for: str = ""
 
@@ -63,7 +78,57 @@ class ClusterConfig(BaseModel):
             raise ValueError(
                 f"min_nodes is {self.min_nodes}, more than max_nodes, {self.max_nodes}"
             )
+        check_network(self)
         return self
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """`network` of tickets (docs/design/run-folder.md); {} without a virtual network."""
+        if not self.vnet_name:
+            return {}
+        subnet = self.subnet_name.replace("/", "-")
+        return {
+            "name": f"turnout-{self.vnet_name}-{subnet}",
+            "subnet": self.subnet_name if "/" in self.subnet_name else "",
+            "outside": self.vnet_outside,
+        }
+
+
+def check_network(config: ClusterConfig) -> None:
+    """Raise ValueError for a virtual network that cannot be."""
+    vnet, subnet = config.vnet_name, config.subnet_name
+    if bool(vnet) != bool(subnet):
+        raise ValueError(
+            "vnet_name and subnet_name belong together: give both or none. A subnet is a range "
+            "such as 10.20.0.0/24, or a name"
+        )
+    if not vnet:
+        if config.vnet_outside:
+            raise ValueError("vnet_outside needs a virtual network (vnet_name)")
+        return
+    if config.engine:
+        raise ValueError(
+            f"virtual networks are there on this machine only: leave vnet_name out, nodes of "
+            f"{config.engine!r} have the network of their site"
+        )
+    for what, name in (("vnet_name", vnet), ("subnet_name", subnet)):
+        if "/" not in name or what == "vnet_name":
+            if not NETWORK.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is no {what}: use letters, digits, '-' and '_', at most 64"
+                )
+            continue
+        try:
+            room = ipaddress.IPv4Network(name).num_addresses - NO_NODES
+        except ValueError as e:
+            raise ValueError(
+                f"subnet_name {name!r} is no range such as 10.20.0.0/24: {e}"
+            ) from None
+        if room < config.max_nodes:
+            raise ValueError(
+                f"subnet_name {name!r} has room for {max(room, 0)} nodes, less than max_nodes, "
+                f"{config.max_nodes}"
+            )
 
 
 class ClusterTarget(ThisMachine[ClusterConfig]):
@@ -77,11 +142,33 @@ class ClusterTarget(ThisMachine[ClusterConfig]):
     )
     gives_nodes: ClassVar[bool] = True
 
+    def check_run(self, spec: RunSpec) -> None:
+        if self.config.vnet_name and not spec.prepare_only:
+            check_in_network(self.name, self.config.vnet_name, spec)
+
     async def launch(self, ticket: Ticket, progress: Progress) -> Handle:
         return await super().launch(in_slice(ticket), progress)
 
     def describe(self, ticket: Ticket, recipe: Recipe, digests: dict[str, str]) -> dict[str, Any]:
-        return {**super().describe(ticket, recipe, digests), "slice": ticket.slice}
+        found = {**super().describe(ticket, recipe, digests), "slice": ticket.slice}
+        if network := self.config.network:
+            found["network"] = {**network, "host": ticket.slice.get("node", "")}
+        return found
+
+
+def check_in_network(target: str, vnet: str, spec: RunSpec) -> None:
+    """Raise `UserError` for a run that cannot be held in a virtual network."""
+    where = f"Runs on '{target}' are in its virtual network '{vnet}'"
+    box = spec.environment.container
+    if box is None:
+        raise UserError(
+            f"{where}, which holds containers only: run it in one (--docker IMAGE, or "
+            "environment.docker.enabled = True), or on a cluster without a virtual network."
+        )
+    own = [f"--network {box.network}"] if box.network else []
+    own += [a for a in box.arguments if a.partition("=")[0] in ("--network", "--net")]
+    if own:
+        raise UserError(f"{where}: leave '{own[0]}' out of the container's arguments.")
 
 
 def in_slice(ticket: Ticket) -> Ticket:

@@ -240,6 +240,25 @@ def test_create(capsys: Out, client: FakeClient) -> None:
     assert json.loads(capsys.readouterr().out) == CPU
 
 
+def test_create_with_a_network(capsys: Out, client: FakeClient) -> None:
+    network = {
+        "vnet_resourcegroup_name": "", "vnet_name": "lab", "subnet_name": "10.20.0.0/24",
+        "vnet_outside": False,
+    }  # fmt: skip
+    made = {**CPU, "config": {**CPU["config"], **network}}
+    client.answers["POST", "/v1/targets"] = client.answers["GET", "/v1/targets/cpu"] = made
+    argv = "target create cluster cpu --size STANDARD_D2_V2 --vnet lab"
+    assert cli.main([*argv.split(), "--subnet", "10.20.0.0/24"]) == 0
+    ((_, _, sent),) = client.changes()
+    assert {name: sent["config"][name] for name in network} == network
+    words = "lab, subnet 10.20.0.0/24, and reach nothing outside of it"
+    assert f"Runs are containers in the virtual network {words}." in capsys.readouterr().out
+    assert cli.main(["target", "show", "cpu"]) == 0
+    assert f"network   {words}\n" in capsys.readouterr().out
+    assert cli.main(argv.split()) == 2
+    assert "--vnet and --subnet belong together" in capsys.readouterr().err
+
+
 def test_a_cluster_that_cannot_be(capsys: Out, client: FakeClient) -> None:
     problem = {"code": "too_large", "message": "8 cores; here are 2.", "fix": "Take a smaller."}
     failed = {**CPU, "provisioning_state": "Failed", "provisioning_errors": [problem]}

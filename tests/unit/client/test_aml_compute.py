@@ -150,8 +150,10 @@ def test_defaults() -> None:
         ({"max_nodes": True}, "not True"),
         ({"min_nodes": 5, "max_nodes": 4}, r"min_nodes \(5\) is more than max_nodes \(4\)"),
         ({"idle_seconds_before_scaledown": 1.5}, "idle_seconds_before_scaledown must be"),
-        ({"vnet_name": "lab"}, "not there yet: leave vnet_name out"),
-        ({"subnet_name": "lab"}, "leave subnet_name out"),
+        ({"vnet_name": "lab"}, "vnet_name and subnet_name belong together"),
+        ({"subnet_name": "lab"}, "vnet_name and subnet_name belong together"),
+        ({"vnet_outside": True}, "vnet_outside needs a virtual network"),
+        ({"vnet_resourcegroup_name": "lab"}, "vnet_resourcegroup_name needs a virtual network"),
     ],
 )
 def test_bad_configurations_are_refused_at_once(given: dict[str, Any], message: str) -> None:

@@ -17,8 +17,9 @@ import time
 
 from turnout.payload import hostfacts, rundir
 from turnout.payload.builds import boxes
-from turnout.payload.builds.boxes import Box, bind
+from turnout.payload.builds.boxes import Box, End, bind
 from turnout.payload.builds.engine import Engine, ask, client_of
+from turnout.payload.builds.networks import Network, is_gone
 from turnout.payload.builds.telling import BuildError
 
 TYPE_CHECKING = False
@@ -33,6 +34,8 @@ ALWAYS = ("TURNOUT_", "AZUREML_", "PYTHONPATH", "PYTHONUNBUFFERED")
 SIGNALS = frozenset([*range(1, 16), 24, 25, 31])
 #: The exit code of a run whose container could not be started, as engines have it.
 NOT_STARTED = 125
+#: How often a container's network is made anew when it is gone before the container starts.
+JOIN_TRIES = 3
 #: Longest wait for an engine that comes back, when a container ended without a word.
 RETURN_S = 10.0
 
@@ -70,7 +73,13 @@ def carry_out(folder: str, about: dict[str, Any], argv: list[str]) -> int:
     box.grace_s = float(ticket.get("grace_s", box.grace_s))
     options = [*places(folder), *variables(engine, folder), *limits(engine, about)]
     started_at = time.time()
-    end = box.run(options, about["image"], argv, write_out)
+    if ticket.get("network"):
+        # The run folder is ROOT/runs/HANDLE.
+        root = os.path.dirname(os.path.dirname(folder))
+        network = Network(engine, root, ticket["network"], box.name)
+        end = run_joined(network, box, options, about["image"], argv)
+    else:
+        end = box.run(options, about["image"], argv, write_out)
     if box.dropped:
         boxes.die_by(signal.SIGTERM)
     if end.code is None:
@@ -84,6 +93,19 @@ def carry_out(folder: str, about: dict[str, Any], argv: list[str]) -> int:
     if end.code > 128 and end.code - 128 in SIGNALS:
         boxes.die_by(end.code - 128)
     return end.code
+
+
+def run_joined(network: Network, box: Box, options: list[str], image: str, argv: list[str]) -> End:
+    """Run it in the network, which may be gone again before the engine comes to it."""
+    for _ in range(JOIN_TRIES - 1):
+        try:
+            with network:
+                return box.run([*network.options(), *options], image, argv, write_out)
+        except BuildError as e:
+            if not is_gone(e):
+                raise
+    with network:
+        return box.run([*network.options(), *options], image, argv, write_out)
 
 
 def write_out(data: bytes) -> None:

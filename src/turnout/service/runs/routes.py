@@ -88,6 +88,7 @@ async def create_run(body: NewRunBody, service: Service, response: Response) -> 
         if own is None:
             target = await service.pool.get(spec.target)
             targets.refuse_engine(target)
+            target.check_run(spec)
             waits = target.gives_nodes
         await launching.check(service.db, spec.environment)
         if spec.snapshot and not service.store.has(spec.snapshot):
