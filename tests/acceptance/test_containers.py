@@ -135,3 +135,22 @@ def test_no_engine(shell: Shell) -> None:
         _, err = shell.run("submit", "--docker", "base:1", "train.py", code=1)
         shell.run("service", "stop")
     assert "/nowhere/docker.sock" in err
+
+
+def test_runs_in_a_virtual_network(boxed: Shell) -> None:
+    boxed.write("train.py", "import socket; print(socket.gethostname())\n")
+    create = ("target", "create", "cluster", "net", "--size", "1c1g", "--max-nodes", "1")
+    err = boxed.fails(*create, "--vnet", "lab")
+    assert "--vnet and --subnet belong together" in err
+    out, _ = boxed.run(*create, "--vnet", "lab", "--subnet", "default")
+    words = "lab, subnet default, and reach nothing outside of it"
+    assert f"Runs are containers in the virtual network {words}." in out
+    err = boxed.fails("submit", "--target", "net", "train.py")
+    assert "which holds containers only: run it in one (--docker IMAGE" in err
+    err = boxed.fails(
+        *("submit", "--target", "net", "--docker", "base:1", "--docker-arg=--net=host"), "train.py"
+    )
+    assert "leave '--net=host' out" in err
+    out, _ = boxed.run("submit", "--target", "net", "--docker", "base:1", "train.py")
+    assert out.startswith("net-")
+    boxed.run("target", "delete", "net")

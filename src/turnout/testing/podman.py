@@ -20,6 +20,7 @@ netns = "host"
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 [network]
 network_backend = "netavark"
+network_config_dir = "{folder}/networks"
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
@@ -41,7 +42,7 @@ class Podman:
             raise Unavailable("only root has a podman that needs no set-up")
         self.program = program("podman")
         self.folder = Path(tempfile.mkdtemp(prefix="turnout-podman-"))
-        (self.folder / "containers.conf").write_text(CONTAINERS)
+        (self.folder / "containers.conf").write_text(CONTAINERS.format(folder=self.folder))
         (self.folder / "storage.conf").write_text(STORAGE.format(folder=self.folder))
         self.environ = {
             **os.environ,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,11 @@ from turnout.environments import registry
 from turnout.payload.recipes import Activation
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.testing import dockerd
+from turnout.testing.addresses import own_address
 from turnout.testing.building import Building
 from turnout.testing.missing import missing
 from turnout.testing.podman import Podman
-from turnout.testing.waiting import until
+from turnout.testing.waiting import until, wait_until
 from turnout.testing.wheels import add_wheel
 
 
@@ -32,7 +35,7 @@ def podman(base_archive: Path) -> Iterator[Podman]:
 
 def run(podman: Podman, made: Activation, folder: Path, code: str) -> tuple[int, str, str]:
     """Run a script as a supervisor does: (exit code, output, what was said of its end)."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     done = subprocess.run(
         [*made.launcher, *made.argv_prefix, "-c", code],
         cwd=folder,
@@ -72,3 +75,40 @@ async def test_image_is_made_and_run(podman: Podman, tmp_path: Path) -> None:
 
     # Podman removes what has ended a moment later.
     await until(is_clean, "the containers are removed")
+
+
+async def test_runs_meet_in_a_virtual_network(podman: Podman, tmp_path: Path) -> None:
+    building = Building(tmp_path / "host", podman.environ)
+    spec = EnvironmentSpec(user_managed=True, container=ContainerSpec(image="localhost/base:1"))
+    made = await building.ensure(registry.recipe(spec))
+    subnet = "10.213.11.0/24"
+    name = "turnout-lab-10.213.11.0-24"
+
+    def join(node: str) -> Path:
+        folder = tmp_path / "host" / "runs" / f"{node}.1"
+        folder.mkdir(parents=True)
+        asked = {"name": name, "subnet": subnet, "outside": False, "host": node}
+        (folder / "ticket.json").write_text(json.dumps({"network": asked}))
+        return folder
+
+    with socket.create_server(("", 0)) as outside:
+        serve = (
+            "import socket\n"
+            "server = socket.create_server(('', 8000))\n"
+            "open('ready', 'w').close()\n"
+            "server.accept()[0].sendall(socket.gethostname().encode())\n"
+        )
+        ask = (
+            "import socket, time\n"
+            "print(socket.create_connection(('cpu-1', 8000), 5).recv(99).decode())\n"
+            f"try: socket.create_connection((%r, {outside.getsockname()[1]}), 2)\n"
+            "except OSError: print('nothing')\n"
+        )
+        with ThreadPoolExecutor() as pool:
+            first = join("cpu-1")
+            server = pool.submit(run, podman, made, first, serve)
+            wait_until((first / "ready").exists, "the first run to serve")
+            code, out, said = run(podman, made, join("cpu-2"), ask % own_address())
+            assert (code, out) == (0, "cpu-1\nnothing\n"), said
+            assert server.result()[0] == 0
+    assert name not in podman.podman("network", "ls", "--format", "{{.Name}}").split()

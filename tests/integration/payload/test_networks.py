@@ -17,6 +17,7 @@ from container_driver import Boxed, until
 from turnout.payload.builds.engine import Engine
 from turnout.payload.builds.networks import Network
 from turnout.payload.builds.telling import BuildError
+from turnout.testing.addresses import own_address
 from turnout.testing.dockerd import program
 
 RANGE = "10.213.7.0/24"
@@ -79,16 +80,6 @@ def listener() -> Iterator[int]:
 def gateway(boxed: Boxed, network: str) -> str:
     found = json.loads(boxed.engine.docker("network", "inspect", network))[0]
     return found["IPAM"]["Config"][0].get("Gateway") or RANGE.replace("0/24", "1")
-
-
-def own_address() -> str:
-    """This machine's, towards others."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        try:
-            one.connect(("192.0.2.200", 9))
-        except OSError:
-            return "127.0.0.2"
-        return one.getsockname()[0]
 
 
 def test_two_runs_reach_each_other_by_name_and_nothing_else(boxed: Boxed, listener: int) -> None:
