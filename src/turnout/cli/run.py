@@ -183,7 +183,6 @@ def show_one(given: argparse.Namespace) -> int:
             "submitted": f"{view['created_at']} ({ago(view['created_at'])})",
             "took": took(view),
             "peak memory": usage.peak_words(used),
-            "attempt": view["attempt"] if view["attempt"] > 1 else None,
             "parent": view["parent"],
             "snapshot": view["snapshot"],
             "tags": printable(", ".join(f"{k}={v}" if v else k for k, v in view["tags"].items())),
