@@ -15,7 +15,7 @@ from turnout.spec.runs import RunSpec
 from turnout.targets.base import TargetResources, Ticket
 from turnout.targets.cluster import ClusterConfig, ClusterTarget
 
-LAB = {"vnet_name": "lab", "subnet_name": "10.20.0.0/24"}
+LAB: dict[str, Any] = {"vnet_name": "lab", "subnet_name": "10.20.0.0/24"}
 
 
 @pytest.mark.parametrize(
