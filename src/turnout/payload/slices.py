@@ -32,6 +32,9 @@ class Slice:
         #: The cgroup that holds the memory; "" where there is none.
         self.folder = ""
         self.version = 0
+        #: A cgroup that an engine made for the run and us, and what was killed in it before.
+        self.engines = ""
+        self.killed_before = 0
 
     def prepare(self) -> None:
         """Make the cgroup, where this user may."""
@@ -63,15 +66,26 @@ class Slice:
             found["OMP_NUM_THREADS"] = str(len(self.cores))
         return found
 
+    def adopt(self, memory_mb: int) -> None:
+        """The engine has put this process where the run's memory is held."""
+        self.memory_mb = memory_mb
+        self.engines, self.version = parent_group()
+        self.killed_before = self.killed(self.engines)
+
     def outgrown(self) -> bool:
         """Whether the kernel killed something of the run for want of memory."""
+        if self.engines:
+            return self.killed(self.engines) > self.killed_before
+        return bool(self.folder) and self.killed(self.folder) > 0
+
+    def killed(self, folder: str) -> int:
         name = "memory.events" if self.version == 2 else "memory.oom_control"
         try:
-            with open(os.path.join(self.folder, name), encoding="ascii") as file:
+            with open(os.path.join(folder, name), encoding="ascii") as file:
                 counts = dict(line.split() for line in file)
+            return int(counts.get("oom_kill", 0))
         except (OSError, ValueError):
-            return False
-        return bool(self.folder) and int(counts.get("oom_kill", 0)) > 0
+            return 0
 
     def remove(self) -> None:
         """Nothing of the run is left in it."""

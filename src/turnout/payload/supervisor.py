@@ -191,7 +191,10 @@ class Supervisor:
                 )
             argv = activation.argv_prefix + argv
         argv = activation.launcher + argv
-        self.slice.prepare()
+        if self.ticket.get("slurm"):
+            self.slice.adopt(int(os.environ.get("SLURM_MEM_PER_NODE") or 0))
+        else:
+            self.slice.prepare()
         env = self.script_variables(activation, work)
         argv[0] = os.path.expanduser(argv[0])
         output, write = os.pipe()

@@ -9,8 +9,8 @@ import os
 import time
 
 from turnout.payload import contents, recipes, rundir
-from turnout.payload.slurm import commands, words
-from turnout.payload.slurm.batches import Handover
+from turnout.payload.slurm import commands, places, words
+from turnout.payload.slurm.batches import LARGEST, Handover
 from turnout.payload.slurm.children import Child, Children
 from turnout.payload.slurm.places import BEGUN, POINTER, batch_path
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at Slurm's queue; more where a look takes long.
 LOOK_S = 1.0
+#: Seconds after a handing over in which others are gathered: many at once are few arrays.
+GATHER_S = 0.1
 #: Seconds between two looks at everybody's queue, for the place of those that wait.
 PLACES_S = 10.0
 #: Seconds between two looks at the run folders of runs that work on other machines.
@@ -30,6 +32,8 @@ FILES_S = 0.5
 UNKNOWN_S = 10.0
 #: Seconds between two requests to end the same run.
 CANCEL_S = 5.0
+#: How runs are ended that have not begun, and those that have.
+SCANCEL, SIGNAL = ("scancel",), ("scancel", "--batch", "--signal=TERM")
 #: Seconds beyond a run's own grace after which Slurm ends it.
 LATE_S = 30.0
 
@@ -65,6 +69,9 @@ class Queue:
         self.positions: dict[str, tuple[int, int]] = {}
         self.powering: dict[str, float] = {}
         self.canceled: dict[str, float] = {}
+        #: Slurm's numbers to be ended, and whether a command is ending some.
+        self.ending: dict[tuple[str, ...], list[str]] = {SCANCEL: [], SIGNAL: []}
+        self.is_ending = False
         #: Handle → (batch, index), once Slurm is to have it.
         self.pointers: dict[str, tuple[str, int]] = {}
         self.user = str(os.getuid())
@@ -77,6 +84,8 @@ class Queue:
             return None
         now = time.monotonic()
         waits = [self.files_at + FILES_S - now]
+        if any(self.ending.values()) and not self.is_ending:
+            waits.append(0.0)
         if self.to_give and not self.giving:
             waits.append(self.given_at - now)
         if not self.looking:
@@ -87,6 +96,7 @@ class Queue:
         """What is due now."""
         now = time.monotonic()
         self.give()
+        self.end_some()
         if not self.followed:
             return
         if not self.looking and now >= self.looked_at + self.look_s:
@@ -121,9 +131,9 @@ class Queue:
     def given(self, child: Child) -> None:
         handles, self.giving = list(self.giving), {}
         self.problem = child.text
-        if child.text or child.code:
-            # Slurm does not answer, or we were killed: again, but not at once.
-            self.given_at = time.monotonic() + LOOK_S
+        # Slurm does not answer, or we were killed: again, but not at once.
+        wait_s = LOOK_S if child.text or child.code else GATHER_S
+        self.given_at = time.monotonic() + wait_s
         for handle in handles:
             ended = os.path.join(rundir.run_folder(self.root, handle), rundir.EXIT)
             if not self.pointer(handle)[0] and not os.path.exists(ended):
@@ -134,6 +144,7 @@ class Queue:
 
     def look(self, now: float) -> None:
         self.looking, self.looked_at = True, now
+        self.look_s = LOOK_S
         asked_at = time.time()
         self.children.start(
             commands.queue_command(self.user), lambda child: self.looked(child, asked_at)
@@ -146,8 +157,8 @@ class Queue:
 
     def looked(self, child: Child, asked_at: float) -> None:
         self.looking = False
-        took = time.monotonic() - self.looked_at
-        self.look_s = max(LOOK_S, 5 * took)
+        if self.look_s:
+            self.look_s = max(LOOK_S, 5 * (time.monotonic() - self.looked_at))
         if child.code:
             done = commands.Done(child.code, child.text, "")
             self.problem = "Slurm does not answer: %s." % commands.said(done)
@@ -321,15 +332,10 @@ class Queue:
         """Slurm says that it is over. Its end may not have come through a shared file system."""
         end = rundir.read_json(os.path.join(folder, rundir.EXIT))
         if end is None:
-            code = exit_code(row.number)
-            end = words.ended_without_exit(row.state, code, row.nodes, began)
-            end = {
-                "code": None,
-                "signal": None,
-                "started_at": None,
-                "ended_at": time.time(),
-                **end,
-            }
+            code = exit_code(row.number) if row.state == "FAILED" else 0
+            found = words.ended_without_exit(row.state, code, row.nodes, began)
+            places.end(folder, **found)
+            end = rundir.read_json(os.path.join(folder, rundir.EXIT))
         return "ended", "", end
 
     def taken(self, handle: str, end: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
@@ -385,18 +391,26 @@ class Queue:
             late = time.time() - os.stat(asked).st_mtime > float(grace) + LATE_S
         if began and not late:
             self.canceled[handle] = time.monotonic() + CANCEL_S
-            argv = ["scancel", "--batch", "--signal=TERM", row.number]
-            self.children.start(argv, lambda _: None)
+            self.ending[SIGNAL].append(row.number)
         else:
             self.cancel(handle, row.number)
 
     def cancel(self, handle: str, number: str) -> None:
         self.canceled[handle] = time.monotonic() + CANCEL_S
-        self.children.start(["scancel", number], lambda _: self.hurry())
+        self.ending[SCANCEL].append(number)
 
-    def hurry(self) -> None:
+    def end_some(self) -> None:
+        """One command at a time ends all that came meanwhile."""
+        for argv, numbers in self.ending.items():
+            if numbers and not self.is_ending:
+                self.is_ending = True
+                some, self.ending[argv] = numbers[:LARGEST], numbers[LARGEST:]
+                self.children.start([*argv, *some], self.ended_some)
+
+    def ended_some(self, child: Child) -> None:
         """Look at Slurm's queue now."""
-        self.looked_at = 0.0
+        self.is_ending = False
+        self.look_s = 0.0
 
     def forget(self, handle: str) -> None:
         for known in (self.followed, self.to_give, self.canceled, self.pointers):

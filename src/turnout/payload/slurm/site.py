@@ -141,13 +141,12 @@ def of_commands() -> list[dict[str, str]]:
             text = "There is no %s on this machine's PATH." % name
             fix = "Attach the machine on which you use Slurm, its login node (--address)."
             return [problem("no_slurm", text, fix)]
-    there = version() or ""
-    numbers = tuple(int(part) for part in there.split(".")[:2])
-    if numbers < OLDEST:
-        text = "Slurm %s is too old." % (there or "of unknown version")
+    there = version()
+    if there and tuple(int(part) for part in there.split(".")[:2]) < OLDEST:
+        text = "Slurm %s is too old." % there
         return [problem("slurm_version", text, "Slurm 20.11 or later is needed.")]
-    done = call(["scontrol", "ping"], timeout_s=15.0)
-    if done.code or "UP" not in done.out:
+    done = call(["scontrol", "ping"], timeout_s=10.0)
+    if not there or done.code or "UP" not in done.out:
         text = "Slurm's controller does not answer: %s." % said(done)
         return [problem("slurm_down", text, "`scontrol ping` tells more.")]
     return []

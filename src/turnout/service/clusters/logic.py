@@ -200,8 +200,12 @@ async def active_runs(db: Database, name: str) -> list[str]:
 
 
 async def until_free(db: Database, name: str) -> None:
-    """Wait for runs that were canceled; what takes longer is told by the detaching itself."""
+    """Wait for runs that were canceled and for the target to have forgotten them; what takes
+    longer is told by the detaching itself."""
+    held = select(func.count()).where(RunRow.target == name, RunRow.handle.is_not(None))
     for _ in range(FREE_LOOKS):
-        if not await active_runs(db, name):
+        async with db.read() as session:
+            left = await session.scalar(held)
+        if not left and not await active_runs(db, name):
             return
         await asyncio.sleep(FREE_LOOK_S)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 import structlog
@@ -23,6 +24,8 @@ from turnout.spec.clusters import NodeState
 log = structlog.get_logger()
 #: Seconds between two rounds while there is a node that may become idle for too long.
 TICK_S = 1.0
+#: A round is followed by a rest as long as it took, but for so long at most.
+REST_S = 0.5
 
 
 class ClusterLoops:
@@ -60,11 +63,14 @@ class ClusterLoops:
     async def loop(self) -> None:
         while True:
             self.woken.clear()
+            began = time.monotonic()
             try:
                 goes_on = await self.round()
             except Exception:
                 log.exception("a round of the clusters failed; trying again")
                 goes_on = True
+            # Many runs that end one after another do not make a round each.
+            await asyncio.sleep(min(time.monotonic() - began, REST_S))
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.woken.wait(), TICK_S if goes_on else None)
 
