@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import environments, ours, peers, report
+from bench import environments, ours, peers, report, slurm
 from bench.samples import TRAINING, TRIVIAL, Sample, make_sample, make_tree
 from bench.timing import Row, Times, Unavailable, command, repeat, take, timed
 
@@ -181,6 +181,7 @@ def measure(bench: Bench, *, quick: bool) -> None:
             bench.rows += environments.new(bench.root, bench.runs, quick=quick)
             bench.rows += environments.conda(bench.root, bench.runs)
     bench.rows += environments.container(bench.root, bench.runs)
+    bench.rows += slurm.rows(bench.trivial, bench.root, bench.runs)
     if not quick:
         others(bench)
     bench.rows += ours.snapshot(bench.tree.folder, bench.root / "memories", bench.runs)

@@ -1,0 +1,95 @@
+"""A cluster on a real Slurm, against `sbatch` on the same one; both in turn, so that both meet the
+same load."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import ours
+from bench.samples import Sample
+from bench.timing import Row, Times, Unavailable, command, timed
+from turnout.testing import dockerd
+from turnout.testing.slurm import Slurm
+
+FIRST = "Slurm: a trivial script, from submission to its first line"
+KNOWN = "Slurm: a trivial script, until its result is known"
+CLUSTER = "bench-slurm"
+#: Slurm's controller starts runs about once a second: one value says little.
+TIMES = 5
+NOTE = "n={count}, submitted at random moments of a second"
+
+
+@contextmanager
+def variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set for us and for what we start."""
+    old = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in old.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def make_cluster() -> str:
+    """One-core nodes on the Slurm whose commands this machine has; its name."""
+    from turnout.client.embedded import default_client
+
+    client = default_client()
+    found = client.post("/v1/engines", {"name": "bench-engine", "config": {}})
+    if found["provisioning_state"] != "Succeeded":
+        raise Unavailable(str(found["provisioning_errors"]))
+    config = {"vm_size": "1c1g", "max_nodes": 4, "engine": "bench-engine"}
+    client.post("/v1/targets", {"name": CLUSTER, "kind": "cluster", "config": config})
+    return CLUSTER
+
+
+def by_turns(sample: Sample, root: Path, count: int) -> tuple[Times, Times]:
+    """`sbatch --wait` and ours, `count` times each after two that do not count."""
+    batch = root / "train.sh"
+    batch.write_text(f"#!/bin/sh\nexec {sys.executable} {sample.script}\n")
+    words = ["sbatch", "--wait", "--parsable", "-o", "/dev/null", "-n1", "--mem=1024", batch]
+    bare = command(words, cwd=root)
+    target, exp = make_cluster(), ours.experiment()
+
+    def submit() -> None:
+        exp.submit(ours.configuration(sample, target)).wait_for_completion()
+
+    found = (Times(), Times())
+    for turn in range(count + 2):
+        for times, call in zip(found, (bare, submit), strict=True):
+            time.sleep(random.uniform(0.3, 1.3))
+            first, done = timed(call, sample.stamp)
+            if turn >= 2 and first is not None:
+                times.first.append(first)
+                times.done.append(done)
+    return found
+
+
+def rows(sample: Sample, root: Path, runs: int) -> list[Row]:
+    """Needs root and Slurm's daemons: skipped, with the reason, where they are missing."""
+    place = root / "slurm"
+    place.mkdir()
+    try:
+        with Slurm() as slurm:
+            commands = {name: slurm.environ[name] for name in ("SLURM_CONF", "PATH")}
+            with variables(commands), ours.home(place / "home"):
+                bare, mine = by_turns(sample, place, runs * TIMES)
+    except (dockerd.Unavailable, Unavailable) as error:
+        return [Row(FIRST, "turnout SDK, Slurm", note=f"skipped: {error}")]
+    note = NOTE.format(count=runs * TIMES)
+    return [
+        Row(FIRST, "plain sbatch", Times(done=bare.first), note=note),
+        Row(FIRST, "turnout SDK, Slurm", Times(done=mine.first), note=note),
+        Row(KNOWN, "plain sbatch --wait", Times(done=bare.done), note=note),
+        Row(KNOWN, "turnout SDK, Slurm", Times(done=mine.done), note=note),
+    ]
