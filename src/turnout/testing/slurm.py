@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import socket
@@ -21,14 +20,14 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import Self
 
 from turnout.testing.dockerd import Unavailable
 from turnout.testing.sshd import free_port
-from turnout.testing.waiting import wait_until
+from turnout.testing.waiting import is_running, wait_until
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "munged")
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
@@ -73,12 +72,21 @@ PrivateData=cloud
 """
 RESUME = """#!/bin/sh
 export SLURM_CONF={folder}/slurm.conf
-for n in $(scontrol show hostnames "$1"); do slurmd -b -N "$n"; done
+for n in $(scontrol show hostnames "$1"); do TURNOUT_SLURM_NODE=$n slurmd -b -N "$n"; done
 """
 SUSPEND = """#!/bin/sh
 export SLURM_CONF={folder}/slurm.conf
 for n in $(scontrol show hostnames "$1"); do kill "$(cat {folder}/slurmd-$n.pid)"; done
 """
+
+
+#: Which node a daemon is, in its environment; what a run starts has Slurm's SLURMD_NODENAME.
+NODE_MARK = "TURNOUT_SLURM_NODE"
+
+
+def parent_of(place: Path) -> int:
+    """The parent of the process with this folder in /proc."""
+    return int((place / "stat").read_text().rpartition(")")[2].split()[1])
 
 
 class Slurm:
@@ -185,7 +193,7 @@ class Slurm:
         with (self.folder / f"{key or name}.log").open("ab") as log:
             self.processes[key or name] = subprocess.Popen(
                 [shutil.which(name, path=PATH) or name, *options],
-                env=self.environ,
+                env=self.environ if not key else {**self.environ, NODE_MARK: key},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -224,40 +232,49 @@ class Slurm:
     def node_kill(self, name: str) -> None:
         """The whole node, as when its power fails."""
         self.slurmd_kill(name)
-        runs = re.findall(r"\S+", self.run("squeue", "-h", "-w", name, "-o", "%A"))
-        for pid, environ in self.ours():
-            step = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-            number = re.search(r"SLURM_JOB_ID=(\d+)", environ)
-            number = number or re.match(r"slurmstepd: \[(\d+)\.", step)
-            if number and number[1] in runs:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        self.kill(pid for pid, node in self.ours().items() if node == name)
 
-    def ours(self) -> Iterator[tuple[int, str]]:
-        """(pid, environment) of every process that was started with this Slurm's configuration,
-        but this one's own tree."""
-        mark = f"SLURM_CONF={self.folder}/slurm.conf"
+    def ours(self) -> dict[int, str]:
+        """Node of every process that runs on a node of this Slurm: daemons, and what they started."""
+        environs = {}
+        parents = {}
         for place in Path("/proc").iterdir():
-            if not place.name.isdigit() or int(place.name) == os.getpid():
-                continue
-            with contextlib.suppress(OSError):
-                environ = (place / "environ").read_bytes().decode(errors="replace")
-                step = (place / "cmdline").read_bytes().startswith(b"slurmstepd")
-                if mark in environ and (step or "SLURMD_NODENAME" in environ):
-                    yield int(place.name), environ
+            if place.name.isdigit():
+                # Processes end while we look.
+                with contextlib.suppress(OSError):
+                    parents[int(place.name)] = parent_of(place)
+                    environs[int(place.name)] = (place / "environ").read_bytes().split(b"\0")
+        found = {pid: self.node_of(environ) for pid, environ in environs.items()}
+        found = {pid: node for pid, node in found.items() if node}
+        # A script may start children with variables of their own.
+        while more := {
+            pid: found[parent]
+            for pid, parent in parents.items()
+            if parent in found and pid not in found
+        }:
+            found.update(more)
+        return found
 
-    def __exit__(self, *error: object) -> None:
-        for key in [k for k in self.processes if k not in ("munged", "slurmctld")]:
-            self.end(key, signal.SIGKILL)
-        for path in self.folder.glob("slurmd-*.pid"):
-            # Those that the power saving started.
-            with contextlib.suppress(OSError, ValueError):
-                os.kill(int(path.read_text()), signal.SIGKILL)
-        self.end("slurmctld", signal.SIGKILL)
-        self.end("munged")
-        for pid, _ in self.ours():
+    def node_of(self, environ: Sequence[bytes]) -> str:
+        """The node on which a process with these variables runs; "" for one that is not ours."""
+        values = dict(word.decode(errors="replace").partition("=")[::2] for word in environ)
+        if values.get("SLURM_CONF") != self.environ["SLURM_CONF"]:
+            return ""
+        return values.get("SLURMD_NODENAME") or values.get(NODE_MARK, "")
+
+    def kill(self, pids: Iterable[int]) -> None:
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def __exit__(self, *error: object) -> None:
+        self.end("slurmctld", signal.SIGKILL)
+        while left := self.ours():
+            # They start others meanwhile.
+            self.kill(left)
+            wait_until(lambda gone=left: not any(map(is_running, gone)), "Slurm's nodes to end")
+        for key in list(self.processes):
+            self.end(key)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- asking --------------------------------------------------------------------------------
@@ -276,6 +293,23 @@ class Slurm:
 
     def answers(self) -> bool:
         return "UP" in self.call("scontrol", "ping").stdout
+
+    def job(self, number: str) -> dict[str, str]:
+        """What `scontrol show job` knows by name: JobState, ExitCode, Reason, NodeList..."""
+        words = self.run("scontrol", "-o", "show", "job", number).split()
+        return dict(word.partition("=")[::2] for word in words if "=" in word)
+
+    def submit(self, script: str, *options: str) -> str:
+        """Slurm's number of a script, given to `sbatch` with these options."""
+        given = ["sbatch", "--parsable", "--output=/dev/null", *options]
+        return self.run(*given, text=f"#!/bin/sh\n{script}\n")
+
+    def reaches(self, number: str, *states: str) -> dict[str, str]:
+        """Wait until its JobState is one of these."""
+        wait_until(
+            lambda: self.job(number)["JobState"] in states, f"Slurm's {number} to be {states}"
+        )
+        return self.job(number)
 
     def is_up(self) -> bool:
         wanted = ("idle~",) if self.power_saving else ("idle",)
