@@ -18,6 +18,7 @@ from turnout.client.environment import (
 )
 from turnout.client.exceptions import RunConfigurationException
 from turnout.client.sections import Section
+from turnout.spec.distribution import Distribution, total_on_nodes
 from turnout.spec.records import nearest
 from turnout.spec.runs import MAX_RUN_DURATION_S, RunSpec
 
@@ -44,7 +45,7 @@ __all__ = [
 
 EnvironmentDefinition = Environment
 FRAMEWORKS = ("Python", "PySpark", "CNTK", "TensorFlow", "PyTorch")
-COMMUNICATORS = ("None", "ParameterServer", "OpenMpi", "IntelMpi", "Nccl", "Gloo")
+COMMUNICATORS = ("None", "ParameterServer", "OpenMpi", "IntelMpi", "Mpi", "Nccl", "Gloo")
 
 
 @dataclass(repr=False)
@@ -198,6 +199,7 @@ class RunConfiguration(Section):
         still open. Raises `RunConfigurationException` or `UserError` for what cannot be run."""
         for problem in self.unsupported():
             raise RunConfigurationException(problem)
+        node_count, distribution = self.distribution()
         line = words(command if command is not None else self.command)
         given = self.arguments if arguments is None else words(arguments)
         chosen = "" if line else (script or self.script or "")
@@ -209,7 +211,8 @@ class RunConfiguration(Section):
             target=self.target,
             framework=self.framework,
             communicator=self.communicator,
-            node_count=self.node_count,
+            node_count=node_count,
+            distribution=distribution,
             priority=self.priority or 0,
             restarts=RunSpec.restarts if self.restarts is None else self.restarts,
             environment=self.environment.to_spec(
@@ -223,17 +226,34 @@ class RunConfiguration(Section):
         spec.check()
         return spec
 
+    def distribution(self) -> tuple[int, Distribution]:
+        """(nodes, processes on them), as the communicator and its section say. v1's communicators
+        take the number of nodes from the run configuration; its later configurations have one of
+        their own. Raises `UserError` for numbers that do not go together."""
+        nodes = self.node_count
+        if self.communicator in ("OpenMpi", "IntelMpi", "Mpi"):
+            nodes = max(nodes, self.mpi.node_count)
+            return nodes, Distribution("mpi", self.mpi.process_count_per_node)
+        if self.communicator in ("Nccl", "Gloo"):
+            nodes = max(nodes, self.pytorch.node_count)
+            return nodes, Distribution(
+                "pytorch", total_on_nodes(self.pytorch.process_count, nodes)
+            )
+        if self.communicator == "ParameterServer":
+            section = self.tensorflow
+            return nodes, Distribution(
+                "tensorflow",
+                workers=section.worker_count,
+                parameter_servers=section.parameter_server_count,
+            )
+        return nodes, Distribution(processes=self.mpi.process_count_per_node)
+
     def unsupported(self) -> list[str]:
         """What is asked for that this version does not do, each with what to do instead."""
         found: list[str] = []
         if self.data_references:
             found.append(
                 "Data references are not there in this version: pass paths that the target sees."
-            )
-        if self.communicator != "None":
-            found.append(
-                f"The communicator '{self.communicator}' is not there in this version: runs have "
-                "one process. Leave communicator unset."
             )
         return found
 

@@ -124,6 +124,8 @@ def new_run_config(
         found.pytorch, found.communicator = distributed, distributed.communication_backend
     elif isinstance(distributed, TensorflowConfiguration):
         found.tensorflow, found.communicator = distributed, "ParameterServer"
+        # v1 gives each task a node of its own.
+        found.node_count = distributed.worker_count + distributed.parameter_server_count
     elif distributed is not None:
         raise RunConfigurationException(
             "distributed_job_config must be an MpiConfiguration, a PyTorchConfiguration or a "

@@ -135,6 +135,9 @@ def sizes_of(folder: str, watch: list[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, file in rundir.LOGS.items():
         add_size(found, name, os.path.join(folder, file))
+    for rank in ranks_of(folder):
+        name = "azureml-logs/70_driver_log_%d.txt" % rank
+        add_size(found, name, os.path.join(folder, "ranks", "%d.log" % rank))
     add_size(found, rundir.RECORDS_NAME, os.path.join(folder, rundir.RECORDS))
     # An empty log of a fault or of a build that never began is no log.
     for name in [n for n, size in found.items() if not size and n != rundir.RECORDS_NAME]:
@@ -143,6 +146,15 @@ def sizes_of(folder: str, watch: list[str]) -> dict[str, int]:
     for top in watch:
         walk(work, top.strip("/"), found)
     return found
+
+
+def ranks_of(folder: str) -> list[int]:
+    """Further processes of the run that have written something."""
+    try:
+        names = os.listdir(os.path.join(folder, "ranks"))
+    except OSError:
+        return []
+    return sorted(int(n[:-4]) for n in names if n.endswith(".log") and n[:-4].isdigit())
 
 
 def add_size(found: dict[str, int], name: str, path: str) -> None:

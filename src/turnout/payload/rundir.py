@@ -62,6 +62,8 @@ LOGS = {
     "azureml-logs/70_driver_log.txt": DRIVER_LOG,
     USAGE_NAME: USAGE,
 }
+#: Public names of the logs of further processes; the first one's is that of the run.
+RANK_LOG = re.compile(r"azureml-logs/70_driver_log_([1-9][0-9]{0,5})\.txt")
 #: Public name of the record file.
 RECORDS_NAME = "records"
 
@@ -71,6 +73,8 @@ RUN_ID_VARIABLE = "TURNOUT_RUN_ID"
 EXPERIMENT_VARIABLE = "TURNOUT_EXPERIMENT"
 #: "0": names that libraries have dropped stay dropped.
 ERAS_VARIABLE = "TURNOUT_ERAS"
+#: Which process of the run this is; "0" or not there for the first.
+RANK_VARIABLE = "TURNOUT_RANK"
 #: For a launcher: names of the variables that the script is to have, as JSON.
 INSIDE_VARIABLE = "TURNOUT_INSIDE"
 
@@ -159,6 +163,9 @@ def log_path(folder: str, name: str) -> str | None:
     if name == RECORDS_NAME:
         return os.path.join(folder, RECORDS)
     file = LOGS.get(name)
+    rank = RANK_LOG.fullmatch(name)
+    if rank:
+        file = "ranks/%s.log" % rank.group(1)
     return None if file is None else os.path.join(folder, file)
 
 

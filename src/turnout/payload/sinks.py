@@ -104,6 +104,27 @@ class FolderSink(Sink):
         return sorted(found)
 
 
+class FurtherSink(FolderSink):
+    """A further process of a run: its files are kept, what it logs is printed. The first process's
+    metrics are the run's, as the others would log the same once more."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.printed = PrintSink()
+
+    def write(self, record: Dict[str, Any]) -> None:
+        if record["t"] in PrintSink.KINDS:
+            self.printed.write(record)
+        else:
+            super().write(record)
+
+
+def sink_of(folder: str) -> FolderSink:
+    """Where this process of the run of `folder` puts what it is told."""
+    further = os.environ.get(rundir.RANK_VARIABLE, "0") != "0"
+    return FurtherSink(folder) if further else FolderSink(folder)
+
+
 def copy_into(path: str, source: Any, name: str) -> int:
     """Write the content of `source` to `path`; return its size in bytes."""
     import shutil

@@ -24,8 +24,10 @@ MB = 1 << 20
 class Slice:
     """The slice of the run `handle`, as its ticket says."""
 
-    def __init__(self, handle: str, asked: dict[str, Any]) -> None:
-        self.handle = handle
+    def __init__(self, handle: str, asked: dict[str, Any], of_several: bool = False) -> None:
+        self.node = str(asked.get("node") or "")
+        #: What its cgroup is called.
+        self.name = "turnout-%s" % handle + ("-" + self.node if of_several else "")
         self.cores: list[int] = asked.get("cores") or []
         self.memory_mb = int(asked.get("memory_mb") or 0)
         self.gpus: list[int] = asked.get("gpus") or []
@@ -41,7 +43,7 @@ class Slice:
         if not self.memory_mb:
             return
         parent, self.version = parent_group()
-        folder = os.path.join(parent, "turnout-" + self.handle) if parent else ""
+        folder = os.path.join(parent, self.name) if parent else ""
         limit = "memory.max" if self.version == 2 else "memory.limit_in_bytes"
         try:
             if folder:

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from turnout.payload import attempts, gauges, processes, recipes, rundir, trees
+from turnout.payload import attempts, gauges, plans, processes, recipes, rundir, trees
 from turnout.payload.following import Follower, Stopped
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
@@ -24,6 +24,8 @@ from turnout.payload.usage import Boxed, Own, Usage
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from turnout.payload.gangs import Gang
 
 #: Bytes kept on the disk for `exit.json`, so that a full disk cannot swallow a run's end.
 RESERVE = 8192
@@ -88,7 +90,15 @@ class Supervisor:
     def attempt(self) -> dict[str, Any]:
         self.hold_space()
         self.take_ticket()
-        self.slice = Slice(self.handle, self.ticket.get("slice") or {})
+        nodes: list[dict[str, Any]] = self.ticket.get("nodes") or []
+        self.slices = [Slice(self.handle, node, len(nodes) > 1) for node in nodes] or [
+            Slice(self.handle, {})
+        ]
+        self.gang: Gang | None = None
+        if not plans.is_one(self.ticket):
+            from turnout.payload.gangs import Gang
+
+            self.gang = Gang(self.folder, self.payload, self.ticket, self.slices)
         self.set_status("preparing", "Laying out the source folder")
         try:
             self.follower.check_stop()
@@ -190,18 +200,24 @@ class Supervisor:
                     "and that no ignore file leaves it out." % argv[0]
                 )
             argv = activation.argv_prefix + argv
-        argv = activation.launcher + argv
-        if self.ticket.get("slurm"):
-            self.slice.adopt(int(os.environ.get("SLURM_MEM_PER_NODE") or 0))
-        else:
-            self.slice.prepare()
-        env = self.script_variables(activation, work)
         argv[0] = os.path.expanduser(argv[0])
+        for part in self.slices:
+            if self.ticket.get("slurm"):
+                part.adopt(int(os.environ.get("SLURM_MEM_PER_NODE") or 0))
+            else:
+                part.prepare()
+        if self.gang is not None:
+            isolated, python = activation.isolated, activation.argv_prefix
+            argv = self.gang.command(argv, python or ["python3"], isolated=isolated)
+        argv = activation.launcher + argv
+        env = self.script_variables(activation, work)
+        # Processes of several nodes enter the part of their own one.
+        enter = self.slices[0].enter if len(self.slices) == 1 else None
         output, write = os.pipe()
         processes.widen_pipe(write)
         self.started_at = time.time()
         try:
-            pid = processes.spawn(argv, env, work, write, self.slice.enter)
+            pid = processes.spawn(argv, env, work, write, enter)
         except BaseException:
             self.started_at = None
             os.close(output)
@@ -214,8 +230,8 @@ class Supervisor:
 
     def measure(self, activation: recipes.Activation, env: dict[str, str]) -> None:
         """From now on, note what the run uses."""
-        group = gauges.group_at(self.slice.folder, self.slice.version)
-        source = Boxed(self.folder) if activation.isolated else Own([group])
+        groups = [gauges.group_at(part.folder, part.version) for part in self.slices]
+        source = Boxed(self.folder) if activation.isolated else Own(groups)
         query = gauges.gpu_query(env)
         self.follower.usage = Usage(self.folder, source, query, self.follower.poll)
 
@@ -223,8 +239,8 @@ class Supervisor:
         host = self.host_variables()
         unbuffered = {"PYTHONUNBUFFERED": host.get("PYTHONUNBUFFERED", "1")}
         env = {**unbuffered, **activation.env}
-        if self.ticket.get("slice"):
-            env.update(self.slice.variables())
+        if self.ticket.get("nodes"):
+            env.update(self.slices[0].variables())
         env.update(self.ticket.get("variables") or {})
         env[rundir.RUN_FOLDER_VARIABLE] = self.folder
         env[rundir.RUN_ID_VARIABLE] = self.ticket["run"]
@@ -253,16 +269,22 @@ class Supervisor:
         end: dict[str, Any] = {"reason": "exited", "code": code}
         if code < 0:
             end = {"reason": "signaled", "signal": -code}
+        notes: list[str] = []
+        if self.gang is not None and not self.follower.reason:
+            end, text = self.gang.end(code, signal_name)
+            notes += [text] if text else []
         said = rundir.read_json(self.path(rundir.SAID))
-        notes = [str(said["message"])] if isinstance(said, dict) and "message" in said else []
+        notes += [str(said["message"])] if isinstance(said, dict) and "message" in said else []
         notes += self.follower.notes
         if self.follower.reason:
             end["reason"] = self.follower.reason
         if self.follower.reason == "timeout":
             notes.append("Stopped at its time limit of %g s." % (limit or 0))
-        if self.slice.outgrown() and code:
-            notes.append("The run outgrew the memory of its node (%d MB)." % self.slice.memory_mb)
-        self.slice.remove()
+        for part in self.slices:
+            if code and part.outgrown():
+                which = "its node" if len(self.slices) == 1 else "the node " + part.node
+                notes.append("The run outgrew the memory of %s (%d MB)." % (which, part.memory_mb))
+            part.remove()
         if self.driver.lost:
             lost = self.driver.lost
             notes.append("The disk is full: %d bytes of the run's output were lost." % lost)
@@ -320,6 +342,13 @@ class Supervisor:
 def report(error: BaseException) -> None:
     """A traceback in the supervisor's own log, without importing what prints tracebacks."""
     sys.excepthook(type(error), error, error.__traceback__)
+
+
+def signal_name(number: int | None) -> str:
+    try:
+        return "signal %d (%s)" % (number or 0, signal.Signals(number or 0).name)
+    except ValueError:
+        return "signal %s" % number
 
 
 def exit_code(status: int) -> int:

@@ -11,7 +11,7 @@ import time
 
 from turnout.payload import rundir
 from turnout.payload.metrics import MetricLog, fold_metrics
-from turnout.payload.sinks import FolderSink, PrintSink, Sink
+from turnout.payload.sinks import FolderSink, PrintSink, Sink, sink_of
 from turnout.payload.values import (
     RunEnvironmentException,
     TrackingError,
@@ -389,7 +389,7 @@ def current_run(allow_offline: bool) -> Run:
                     "The folder of run '%s' is not there: %s. Is it mounted into the container?"
                     % (run_id, folder)
                 )
-            made = Run(experiment, run_id, _sink=FolderSink(folder))
+            made = Run(experiment, run_id, _sink=sink_of(folder))
             add_info(made)
             _current.setdefault(folder, made)
         return _current[folder]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from turnout.spec.distribution import Distribution
 from turnout.spec.environments import EnvironmentSpec
 from turnout.spec.errors import UserError
 
@@ -75,6 +76,7 @@ class RunSpec:
     framework: str = "Python"
     communicator: str = "None"
     node_count: int = 1
+    distribution: Distribution = field(default_factory=Distribution)
     #: Among runs that wait for the same nodes: higher goes first.
     priority: int = 0
     environment: EnvironmentSpec = field(default_factory=EnvironmentSpec)
@@ -107,11 +109,7 @@ class RunSpec:
         for text in (self.script, *self.arguments, *self.command):
             if "\0" in text:
                 raise UserError("Arguments cannot contain a NUL character.")
-        if self.node_count != 1:
-            raise UserError(
-                f"Target '{self.target}' runs on one node: node_count must be 1, "
-                f"not {self.node_count}."
-            )
+        self.distribution.check(self.node_count)
         if self.restarts < 0:
             raise UserError(f"restarts must be 0 or more, not {self.restarts}.")
         if self.max_run_duration_s <= 0 or self.grace_s < 0:

@@ -33,8 +33,9 @@ class Ticket:
     variables: dict[str, str] = field(default_factory=dict[str, str])
     #: What the workspace says of environments; variables and sources are the target's own.
     environments: EnvironmentSettings = field(default_factory=EnvironmentSettings)
-    #: The node that the run was given: {"node", "cores", "memory_mb", "gpus"}; {}: no node.
-    slice: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: The nodes that the run was given: {"node", "cores", "memory_mb", "gpus"} of each; none where
+    #: the target has no nodes to give, or an engine gives them.
+    nodes: tuple[dict[str, Any], ...] = ()
     #: The attempt before, whose outputs this one begins with; "" for the first.
     continues: Handle = ""
     #: What an engine is asked for, in its own options.

@@ -147,12 +147,13 @@ class ClusterTarget(ThisMachine[ClusterConfig]):
             check_in_network(self.name, self.config.vnet_name, spec)
 
     async def launch(self, ticket: Ticket, progress: Progress) -> Handle:
-        return await super().launch(in_slice(ticket), progress)
+        return await super().launch(in_slices(ticket), progress)
 
     def describe(self, ticket: Ticket, recipe: Recipe, digests: dict[str, str]) -> dict[str, Any]:
-        found = {**super().describe(ticket, recipe, digests), "slice": ticket.slice}
+        found = super().describe(ticket, recipe, digests)
         if network := self.config.network:
-            found["network"] = {**network, "host": ticket.slice.get("node", "")}
+            host = ticket.nodes[0]["node"] if ticket.nodes else ""
+            found["network"] = {**network, "host": host}
         return found
 
 
@@ -171,15 +172,16 @@ def check_in_network(target: str, vnet: str, spec: RunSpec) -> None:
         raise UserError(f"{where}: leave '{own[0]}' out of the container's arguments.")
 
 
-def in_slice(ticket: Ticket) -> Ticket:
-    """A container is another cgroup: the engine has to be told what its node has."""
+def in_slices(ticket: Ticket) -> Ticket:
+    """A container is another cgroup: the engine has to be told what its nodes have, together."""
     box = ticket.spec.environment.container
-    if box is None or not ticket.slice:
+    if box is None or not ticket.nodes:
         return ticket
-    cores = ",".join(map(str, ticket.slice["cores"]))
+    cores = ",".join(str(core) for node in ticket.nodes for core in node["cores"])
+    memory_mb = sum(node["memory_mb"] for node in ticket.nodes)
     held = dataclasses.replace(
         box,
-        memory=box.memory or f"{ticket.slice['memory_mb']}m",
+        memory=box.memory or f"{memory_mb}m",
         arguments=(*box.arguments, f"--cpuset-cpus={cores}"),
     )
     environment = dataclasses.replace(ticket.spec.environment, container=held)

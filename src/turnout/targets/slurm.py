@@ -175,11 +175,12 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
         """What Slurm is asked for, for one run of a cluster."""
         row = await self.partition(config.partition)
         size, _ = fitted(size_of(config.vm_size), await self.machine(config.partition))
+        tasks = tasks_on_node(spec)
         options = [
             f"--partition={row['name']}",
             f"--nodes={spec.node_count}",
-            "--ntasks-per-node=1",
-            f"--cpus-per-task={size.cores}",
+            f"--ntasks-per-node={tasks}",
+            f"--cpus-per-task={max(1, size.cores // tasks)}",
             f"--mem={size.memory_mb}M",
         ]
         if size.gpus:
@@ -198,6 +199,14 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
     def describe(self, ticket: Ticket, recipe: Recipe, digests: dict[str, str]) -> dict[str, Any]:
         slurm = {"name": ticket.experiment, "arguments": list(ticket.engine_options)}
         return {**super().describe(ticket, recipe, digests), "slurm": slurm}
+
+
+def tasks_on_node(spec: RunSpec) -> int:
+    """Processes of a run on each of its nodes, at most."""
+    asked = spec.distribution
+    if asked.kind != "tensorflow":
+        return asked.processes
+    return -(-(asked.workers + asked.parameter_servers) // spec.node_count)
 
 
 class SlurmCluster(Target[ClusterConfig]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from abc import abstractmethod
 from collections import defaultdict
@@ -153,6 +154,9 @@ class SupervisedTarget(Target[Config]):
             "prepare_only": spec.prepare_only,
             "eras": spec.environment.eras,
             "snapshot": spec.snapshot,
+            "node_count": spec.node_count,
+            "nodes": list(ticket.nodes),
+            "distribution": dataclasses.asdict(spec.distribution),
             "recipe": recipe.to_dict(digests),
             "variables": {**ticket.variables, **spec.environment.variables},
             "max_duration_s": spec.max_run_duration_s,

@@ -235,7 +235,7 @@ class Slurm:
         self.kill(pid for pid, node in self.ours().items() if node == name)
 
     def ours(self) -> dict[int, str]:
-        """Node of every process that runs on a node of this Slurm: daemons, and what they started."""
+        """Node of every process on a node of this Slurm: daemons, and what they started."""
         environs = {}
         parents = {}
         for place in Path("/proc").iterdir():
@@ -257,7 +257,10 @@ class Slurm:
 
     def node_of(self, environ: Sequence[bytes]) -> str:
         """The node on which a process with these variables runs; "" for one that is not ours."""
-        values = dict(word.decode(errors="replace").partition("=")[::2] for word in environ)
+        values: dict[str, str] = {}
+        for word in environ:
+            name, _, value = word.decode(errors="replace").partition("=")
+            values[name] = value
         if values.get("SLURM_CONF") != self.environ["SLURM_CONF"]:
             return ""
         return values.get("SLURMD_NODENAME") or values.get(NODE_MARK, "")
@@ -297,7 +300,7 @@ class Slurm:
     def job(self, number: str) -> dict[str, str]:
         """What `scontrol show job` knows by name: JobState, ExitCode, Reason, NodeList..."""
         words = self.run("scontrol", "-o", "show", "job", number).split()
-        return dict(word.partition("=")[::2] for word in words if "=" in word)
+        return {word.partition("=")[0]: word.partition("=")[2] for word in words if "=" in word}
 
     def submit(self, script: str, *options: str) -> str:
         """Slurm's number of a script, given to `sbatch` with these options."""

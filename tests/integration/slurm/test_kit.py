@@ -84,7 +84,9 @@ class TestPlain:
 
 
 class TestForms:
-    def test_starts_in_seconds_and_leaves_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_starts_in_seconds_and_leaves_nothing(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         begun = time.monotonic()
         with made(nodes=2) as slurm:
             with capsys.disabled():

@@ -51,7 +51,7 @@ async def config_for_run(pool: TargetPool, spec: RunSpec) -> dict[str, Any] | No
         )
     config = {
         "vm_size": section["vm_size"],
-        "max_nodes": int(section.get("cluster_max_node_count") or 1),
+        "max_nodes": max(int(section.get("cluster_max_node_count") or 1), spec.node_count),
         "vm_priority": section.get("vm_priority") or "dedicated",
     }
     await size_there(pool, config)

@@ -206,7 +206,7 @@ class RunLoops:
             spec=dataclasses.replace(spec, environment=ready.spec),
             variables=variables(row),
             continues=handle_of(row, row.attempt - 1) if row.attempt > 1 else "",
-            slice=row.allocation[0] if row.allocation else {},
+            nodes=tuple(node for node in row.allocation or () if "node" in node),
             environments=EnvironmentSettings(**ready.settings.for_recipes()),
             secrets={PASSWORD: ready.password.reveal()} if ready.password else {},
         )

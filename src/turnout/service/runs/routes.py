@@ -90,6 +90,7 @@ async def create_run(body: NewRunBody, service: Service, response: Response) -> 
             targets.refuse_engine(target)
             target.check_run(spec)
             waits = target.gives_nodes
+            targets.check_nodes(target, spec)
         await launching.check(service.db, spec.environment)
         if spec.snapshot and not service.store.has(spec.snapshot):
             # Before anything is sent; and again in the transaction that makes the run.

@@ -15,7 +15,7 @@ from turnout.service.runs.tables import RunRow
 from turnout.service.targets.pool import BUILT_IN, TargetPool, capabilities, split_secrets
 from turnout.service.targets.tables import TargetRow
 from turnout.spec.errors import ConflictError, NotFoundError, TargetError, UserError
-from turnout.spec.runs import RunState, check_name
+from turnout.spec.runs import RunSpec, RunState, check_name
 from turnout.spec.targets import Problem, ProvisioningState
 from turnout.targets import registry
 from turnout.targets.base import Identity, Target
@@ -136,6 +136,21 @@ def refuse_engine(target: Target[Any]) -> None:
         raise UserError(
             f"'{target.name}' is an engine, no target: make a cluster on it and name that. "
             f"turnout target create cluster NAME --engine {target.name} --size 2c4g"
+        )
+
+
+def check_nodes(target: Target[Any], spec: RunSpec) -> None:
+    """Raise `UserError` for more nodes than the target can ever have."""
+    if spec.node_count > 1 and not target.gives_nodes:
+        raise UserError(
+            f"'{target.name}' is one machine and the run asks for {spec.node_count} nodes "
+            "(node_count): submit it to a cluster."
+        )
+    most = getattr(target.config, "max_nodes", spec.node_count)
+    if spec.node_count > most:
+        raise UserError(
+            f"The run asks for {spec.node_count} nodes, and '{target.name}' may have {most}. "
+            f"Raise it: turnout target update {target.name} --max-nodes {spec.node_count}"
         )
 
 

@@ -1,0 +1,265 @@
+"""Starts the processes of a run and ends them together: `start FOLDER`, and `one FOLDER` for one.
+
+`start` runs where the script would: in its container, or on the first node. Processes on this
+machine are its children; with MPI `mpirun` starts them, on several nodes of Slurm `srun`, each
+time this program again, which takes its rank from their variables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+from turnout.payload import plans, processes, rundir
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Where a rank stands, as MPI's and Slurm's launchers say it.
+RANK_NAMES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+#: Between the end of the grace and the next signal.
+LOOK_S = 0.1
+MISSING = (
+    "There is no mpirun here: runs with MPI need it (on Debian or Ubuntu: apt-get install "
+    "openmpi-bin), on the PATH of the node or in the image."
+)
+
+
+class Rank:
+    """One process that was started."""
+
+    def __init__(self, folder: str, plan: dict[str, Any], number: int) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.number = number
+        self.pid = -1
+        self.end: dict[str, Any] | None = None
+        #: We asked it to end, and not because another failed.
+        self.released = False
+
+    def start(self, *, own_group: bool) -> None:
+        """Start the script of this rank; a program that is not there is its end."""
+        self.pid = os.fork()
+        if not self.pid:
+            code = 127
+            try:
+                self.become(own_group)
+            except OSError as e:
+                os.write(2, ("%s: %s\n" % (self.plan["argv"][0], e.strerror)).encode())
+            finally:
+                os._exit(code)
+
+    def become(self, own_group: bool) -> None:
+        if own_group:
+            os.setpgid(0, 0)
+        processes.control(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        node = plans.node_of(self.plan, self.number)
+        if node.get("group"):
+            with open(os.path.join(node["group"], "cgroup.procs"), "w") as file:
+                file.write(str(os.getpid()))
+        if node.get("cores"):
+            os.sched_setaffinity(0, node["cores"])
+        if self.number:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            log = os.open(
+                os.path.join(self.folder, plans.RANKS, "%d.log" % self.number), flags, 0o600
+            )
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.close(log)
+        env = {**os.environ, **plans.variables(self.plan, self.number)}
+        argv = plans.filled(self.plan["argv"], env)
+        os.execvpe(argv[0], argv, env)  # noqa: S606
+
+    def ended(self, status: int) -> None:
+        self.end = {"at": time.time(), "node": plans.node_of(self.plan, self.number).get("node")}
+        if os.WIFSIGNALED(status):
+            self.end["signal"] = os.WTERMSIG(status)
+        else:
+            self.end["code"] = os.WEXITSTATUS(status)
+        self.end["ended_by_us"] = self.released
+        path = os.path.join(self.folder, plans.RANKS, "%d.exit" % self.number)
+        rundir.write_json(path, self.end)
+
+    @property
+    def failed(self) -> bool:
+        end = self.end or {}
+        return bool(end.get("code") or end.get("signal")) and not self.released
+
+    @property
+    def shell_code(self) -> int:
+        end = self.end or {}
+        return 128 + end["signal"] if end.get("signal") else int(end.get("code") or 0)
+
+
+def start(folder: str, plan: dict[str, Any]) -> int:
+    """All processes, by whatever starts them; the exit code."""
+    if plan["kind"] == "mpi":
+        return become(mpirun(folder, plan), folder, MISSING)
+    if plan["slurm"] and len(plan["nodes"]) > 1:
+        return become(srun(folder, plan), folder, "There is no srun on the node.")
+    return start_here(folder, plan)
+
+
+def become(argv: list[str], folder: str, missing: str) -> int:
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606
+    except OSError:
+        rundir.write_json(os.path.join(folder, plans.RANKS, "said.json"), {"message": missing})
+        return 127
+
+
+def one_of(folder: str) -> list[str]:
+    """The command line of one rank: this program again."""
+    code = (
+        "import sys; sys.path.insert(0, %r); from turnout.payload.ranks import main; " % payload()
+    )
+    return [sys.executable, "-S", "-E", "-c", code + "sys.exit(main(sys.argv[1:]))", "one", folder]
+
+
+def payload() -> str:
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def mpirun(folder: str, plan: dict[str, Any]) -> list[str]:
+    """The command line of MPI's launcher; there are two families of them."""
+    count, each = len(plan["tasks"]), plan["each"]
+    try:
+        version = subprocess.run(
+            ["mpirun", "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        ).stdout.decode(errors="replace")
+    except OSError:
+        return ["mpirun"]
+    argv = ["mpirun", "-n", str(count)]
+    if "Open MPI" not in version and "OpenRTE" not in version:
+        return [*argv, "-ppn", str(each), *one_of(folder)]
+    if plan["slurm"]:
+        argv += ["--map-by", "ppr:%d:node" % each]
+    else:
+        # All on this machine: nobody has to be reached for that.
+        argv += ["--mca", "plm", "isolated", "--host", "localhost:%d" % count, "--oversubscribe"]
+    if os.geteuid() == 0:
+        os.environ["OMPI_ALLOW_RUN_AS_ROOT"] = os.environ["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
+    return [*argv, "--bind-to", "none", *one_of(folder)]
+
+
+def srun(folder: str, plan: dict[str, Any]) -> list[str]:
+    cpus = os.environ.get("SLURM_CPUS_PER_TASK")
+    return [
+        "srun",
+        "--ntasks=%d" % len(plan["tasks"]),
+        "--ntasks-per-node=%d" % plan["each"],
+        *(["--cpus-per-task=%s" % cpus] if cpus else []),
+        "--kill-on-bad-exit=1",
+        "--mpi=none",
+        *one_of(folder),
+    ]
+
+
+class Together:
+    """Processes on this machine that end together."""
+
+    def __init__(self, folder: str, plan: dict[str, Any]) -> None:
+        self.plan = plan
+        self.ranks = [Rank(folder, plan, number) for number in range(len(plan["tasks"]))]
+        self.asked = False
+        self.kill_at: float | None = None
+
+    def run(self) -> int:
+        woken, wake = os.pipe()
+        for fd in (woken, wake):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self.on_signal)
+        signal.signal(signal.SIGCHLD, self.on_signal)
+        for rank in self.ranks:
+            rank.start(own_group=True)
+        by_pid = {rank.pid: rank for rank in self.ranks}
+        first = 0
+        while self.alive():
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid in by_pid:
+                rank = by_pid[pid]
+                rank.ended(status)
+                if rank.failed and not first:
+                    first = rank.shell_code
+                    self.ask()
+                self.release_servers()
+            elif not pid:
+                self.kill_late()
+                select.select([woken], [], [], LOOK_S)
+                with contextlib.suppress(BlockingIOError):
+                    os.read(woken, 4096)
+        return first
+
+    def on_signal(self, number: int, _: object) -> None:
+        if number == signal.SIGTERM:
+            self.ask()
+
+    def alive(self) -> list[Rank]:
+        return [rank for rank in self.ranks if rank.end is None]
+
+    def ask(self) -> None:
+        """All are to end: because one failed, or because we were asked."""
+        if not self.asked:
+            self.asked = True
+            self.kill_at = time.monotonic() + self.plan["grace_s"]
+            self.signal(self.alive(), signal.SIGTERM)
+
+    def release_servers(self) -> None:
+        """Parameter servers never end by themselves: they go when the workers are done."""
+        alive = self.alive()
+        if (
+            alive
+            and not self.asked
+            and all(self.plan["tasks"][r.number][0] == "ps" for r in alive)
+        ):
+            for rank in alive:
+                rank.released = True
+            self.ask()
+
+    def kill_late(self) -> None:
+        if self.kill_at is not None and time.monotonic() >= self.kill_at:
+            self.signal(self.alive(), signal.SIGKILL)
+
+    def signal(self, ranks: list[Rank], number: int) -> None:
+        for rank in ranks:
+            with contextlib.suppress(OSError):
+                os.killpg(rank.pid, number)
+
+
+def start_here(folder: str, plan: dict[str, Any]) -> int:
+    return Together(folder, plan).run()
+
+
+def one(folder: str, plan: dict[str, Any]) -> int:
+    """The rank that our launcher gave us. It ends when the script does, which is in our process
+    group: signals are meant for that."""
+    found = [os.environ[name] for name in RANK_NAMES if name in os.environ]
+    rank = Rank(folder, plan, int(found[0]) if found else 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    rank.start(own_group=False)
+    _, status = os.waitpid(rank.pid, 0)
+    rank.ended(status)
+    return rank.shell_code
+
+
+def main(argv: list[str]) -> int:
+    what, folder = argv
+    with open(os.path.join(folder, plans.PLAN), encoding="utf-8") as file:
+        plan = json.load(file)
+    return start(folder, plan) if what == "start" else one(folder, plan)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
