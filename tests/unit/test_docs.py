@@ -25,7 +25,8 @@ BANNED = {
 ALLOWED = re.compile(
     r"build-backend|default_backend|sampling_backend|hatchling|Slurm jobs?|ComputeTarget"
     # Slurm's own: options, commands and messages.
-    r"|--job-name|Batch job submission|job submit limit|\"show\", \"job\"",
+    r"|JobState|show job|SLURM_JOB_ID|\bjob\(|_job_|--job-name"
+    r"|Batch job submission|job submit limit|\"show\", \"job\"",
     re.IGNORECASE,
 )
 

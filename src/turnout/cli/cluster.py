@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from turnout.cli.asking import agreed
-from turnout.cli.parsing import Noun, Parser, add_json, pairs, seconds
+from turnout.cli.parsing import Noun, Parser, add_json, count, pairs, seconds
 from turnout.cli.target_views import (
     fetch,
     network_words,
@@ -121,12 +121,6 @@ def declare_scale(parser: Parser, *, new: bool) -> None:
         help="a node leaves after so long without a run: 90, 30m"
         + (" (default 2m)" if new else ""),
     )
-
-
-def count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of nodes")
-    return int(text)
 
 
 def idle(text: str) -> int:

@@ -111,3 +111,10 @@ def seconds(text: str) -> int:
     if found <= 0:
         raise argparse.ArgumentTypeError(f"'{text}' is no duration; write 3600, 90m, 2h or 1d")
     return found
+
+
+def count(text: str) -> int:
+    """A number of things; for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no number")
+    return int(text)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.cli import following, metrics, packages
-from turnout.cli.parsing import Parser, add_json, pairs, seconds
+from turnout.cli.parsing import Parser, add_json, count, pairs, seconds
 from turnout.cli.terminal import StatusLine, print_json, print_table, say
 from turnout.spec.errors import UserError
 
 if TYPE_CHECKING:
     from turnout.client.http import Client
+    from turnout.client.run_config import RunConfiguration
     from turnout.client.script_run_config import ScriptRunConfig
 
 EXAMPLES = """\
@@ -71,6 +72,15 @@ def make_parser() -> Parser:
     needs.add_argument(
         "--no-eras", action="store_true", help="do not bring back names that libraries dropped"
     )
+    gang = parser.add_argument_group("on several nodes, or with several processes")
+    gang.add_argument("--nodes", type=count, default=1, metavar="N", help="so many at once")
+    gang.add_argument("--processes", type=count, metavar="N", help="so many on each node")
+    way = gang.add_mutually_exclusive_group()
+    way.add_argument("--mpi", action="store_true", help="started by mpirun")
+    way.add_argument("--pytorch", action="store_true", help="with PyTorch's variables (default)")
+    way.add_argument(
+        "--tensorflow", metavar="WORKERS[+SERVERS]", help="with TF_CONFIG, such as 4 or 4+1"
+    )
     packages.declare_container(parser.add_argument_group("in a container"))
     packages.declare_limits(parser.add_argument_group("limits of the container (before SCRIPT)"))
     how = parser.add_argument_group("how")
@@ -80,6 +90,9 @@ def make_parser() -> Parser:
     )
     how.add_argument(
         "--max-duration", type=seconds, metavar="TIME", help="end it after: 3600, 90m, 2h, 1d"
+    )
+    how.add_argument(
+        "--restarts", type=count, metavar="N", help="start again so often after a lost node (3)"
     )
     how.add_argument(
         "--detach", "--no-follow", action="store_true", help="return when it is submitted"
@@ -222,9 +235,32 @@ def make_config(
     packages.add_limits(found, given)
     found.eras = found.eras and not given.no_eras
     config.environment = found
+    config.restarts = given.restarts
+    distribute(config, given)
     return ScriptRunConfig(
         folder, script, arguments, config, max_run_duration_seconds=given.max_duration
     )
+
+
+def distribute(config: RunConfiguration, given: argparse.Namespace) -> None:
+    """How many processes on how many nodes, and how they find each other."""
+    config.node_count = given.nodes
+    processes = given.processes or 1
+    if given.tensorflow:
+        workers, _, servers = given.tensorflow.partition("+")
+        if not workers.isdecimal() or not (servers or "0").isdecimal():
+            raise UserError(f"--tensorflow '{given.tensorflow}': give 4, or 4+1 with a server.")
+        if given.processes:
+            raise UserError("--tensorflow says how many processes there are: leave --processes.")
+        config.communicator = "ParameterServer"
+        config.tensorflow.worker_count = int(workers)
+        config.tensorflow.parameter_server_count = int(servers or 0)
+    elif given.mpi:
+        config.communicator = "OpenMpi"
+        config.mpi.process_count_per_node = processes
+    elif given.pytorch or processes > 1:
+        config.communicator = "Gloo"
+        config.pytorch.process_count = processes * given.nodes
 
 
 def target_of(given: argparse.Namespace) -> str:

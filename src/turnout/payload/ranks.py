@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RANK_NAMES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
 #: Between the end of the grace and the next signal.
 LOOK_S = 0.1
+#: Between two looks for the ends of workers on other nodes.
+WORKERS_S = 0.5
 MISSING = (
     "There is no mpirun here: runs with MPI need it (on Debian or Ubuntu: apt-get install "
     "openmpi-bin), on the PATH of the node or in the image."
@@ -248,10 +250,36 @@ def one(folder: str, plan: dict[str, Any]) -> int:
     found = [os.environ[name] for name in RANK_NAMES if name in os.environ]
     rank = Rank(folder, plan, int(found[0]) if found else 0)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    rank.start(own_group=False)
-    _, status = os.waitpid(rank.pid, 0)
+    rank.start(own_group=plan["tasks"][rank.number][0] == "ps")
+    status = wait_for_workers(rank) if plan["tasks"][rank.number][0] == "ps" else None
+    if status is None:
+        _, status = os.waitpid(rank.pid, 0)
     rank.ended(status)
-    return rank.shell_code
+    return 0 if rank.released else rank.shell_code
+
+
+def wait_for_workers(server: Rank) -> int | None:
+    """A parameter server on another node than its workers: it goes when their ends are there.
+    Returns its wait status, or None while it still has to be waited for."""
+    tasks = server.plan["tasks"]
+    folder = os.path.join(server.folder, plans.RANKS)
+    ends = [os.path.join(folder, "%d.exit" % n) for n, t in enumerate(tasks) if t[0] != "ps"]
+    while not all(map(os.path.exists, ends)):
+        pid, status = os.waitpid(server.pid, os.WNOHANG)
+        if pid:
+            return status
+        time.sleep(WORKERS_S)
+    server.released = True
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(OSError):
+            os.killpg(server.pid, number)
+        end = time.monotonic() + server.plan["grace_s"]
+        while number == signal.SIGTERM and time.monotonic() < end:
+            pid, status = os.waitpid(server.pid, os.WNOHANG)
+            if pid:
+                return status
+            time.sleep(LOOK_S)
+    return None
 
 
 def main(argv: list[str]) -> int:

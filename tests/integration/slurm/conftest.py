@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.integration.slurm.on_slurm import OnSlurm, made
 
 from turnout.testing.dockerd import Unavailable
 from turnout.testing.missing import missing
@@ -33,3 +36,29 @@ def use(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_CONF", slurm.environ["SLURM_CONF"])
     monkeypatch.setenv("PATH", PATH)
     assert os.environ["SLURM_CONF"]
+
+
+@pytest.fixture
+async def service(tmp_path: Path, slurm: Slurm) -> AsyncIterator[OnSlurm]:
+    async with made(OnSlurm(tmp_path / "home")) as service:
+        yield service
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Makes a Slurm of another form, for one test."""
+    running: list[Slurm] = []
+
+    def make(**options: Any) -> Slurm:
+        try:
+            slurm = Slurm(**options)
+        except Unavailable as e:
+            missing(e)
+        running.append(slurm.__enter__())
+        monkeypatch.setenv("SLURM_CONF", slurm.environ["SLURM_CONF"])
+        monkeypatch.setenv("PATH", PATH)
+        return slurm
+
+    yield make
+    for slurm in running:
+        slurm.__exit__()

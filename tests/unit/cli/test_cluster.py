@@ -339,7 +339,10 @@ def test_delete_of_runs_that_take_their_time(client: FakeClient, capsys: Out) ->
     [
         ("create", "required: KIND"),
         ("create cluster cpu", "required: --size"),
-        ("create cluster cpu --size S --max-nodes many", "'many' is no number of nodes"),
+        (
+            "create cluster cpu --size S --max-nodes many",
+            "'many' is no number",
+        ),
         ("create cluster cpu --size S --max-nodes 0", "max_nodes must be a whole number, 1"),
         ("create cluster cpu --size S --min-nodes 5", "min_nodes (5) is more than max_nodes (4)"),
         ("create cluster cpu --size S --priority high", "invalid choice: 'high'"),

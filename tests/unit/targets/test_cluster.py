@@ -87,7 +87,7 @@ def test_runs_that_a_network_holds(tmp_path: Path) -> None:
 
 def test_the_ticket_says_who_joins_what(tmp_path: Path) -> None:
     node = {"node": "cpu-1", "cores": [0], "memory_mb": 64, "gpus": []}
-    ticket = Ticket("exp_1", 1, "exp", spec(ContainerSpec(image="i")), slice=node)
+    ticket = Ticket("exp_1", 1, "exp", spec(ContainerSpec(image="i")), nodes=(node,))
     found = make(tmp_path, **LAB).describe(ticket, Recipe(None, "", ("python",)), {})
     assert found["network"]["host"] == "cpu-1"
     assert "network" not in make(tmp_path).describe(ticket, Recipe(None, "", ("python",)), {})
