@@ -265,8 +265,9 @@ async def end(session: Session, row: RunRow, seen: Observation | None) -> None:
     """Times of the end, and an end for children that the script left open."""
     row.message = ""
     ended_at = seen.exit.ended_at if seen and seen.exit else None
-    row.ended_at = datetime.fromtimestamp(ended_at, timezone.utc) if ended_at else now()
-    await end_children(session, row, RunState(row.state), row.ended_at)
+    at = datetime.fromtimestamp(ended_at, timezone.utc) if ended_at else now()
+    row.ended_at = at
+    await end_children(session, row, RunState(row.state), at)
 
 
 async def end_children(session: Session, row: RunRow, state: RunState, at: datetime) -> None:

@@ -397,6 +397,7 @@ def facts(row: RunRow, *, stop_sent: bool = False) -> RunFacts:
         taken_back=row.taken_back_at is not None,
         may_restart=on_nodes and restarts > 0,
         restarts_left=restarts - row.losses if on_nodes else 0,
+        attempt=row.attempt,
     )
 
 
