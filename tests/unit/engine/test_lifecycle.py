@@ -212,9 +212,7 @@ EVENTS = st.tuples(
 @given(st.integers(0, 3), st.lists(EVENTS, max_size=60))
 def test_a_life_of_many_attempts(restarts: int, events: list[tuple[Observation, str]]) -> None:
     """Never more attempts than allowed, forward only within one, none after a wish to cancel."""
-    run = RunFacts(
-        RunState.QUEUED, False, False, may_restart=restarts > 0, restarts_left=restarts
-    )
+    run = RunFacts(RunState.QUEUED, False, False, may_restart=restarts > 0, restarts_left=restarts)
     losses = takings = 0
     for look, event in events:
         run = replace(
