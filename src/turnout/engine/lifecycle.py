@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from turnout.spec.runs import RunState
@@ -45,6 +45,8 @@ class RunFacts:
     may_restart: bool = False
     #: How often it may be started again after a node was lost.
     restarts_left: int = 0
+    #: Which attempt this is, from 1.
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def after_loss(run: RunFacts, error: RunError) -> Decision:
         return Decision(Act.COLLECT, RunState.CANCELED)
     if run.may_restart and (error.code == "preempted" or run.restarts_left > 0):
         return Decision(Act.RESTART, error=error)
+    if run.attempt > 1:
+        error = replace(error, message=f"{error.message} It was tried {run.attempt} times.")
     return Decision(Act.COLLECT, RunState.FAILED, error)
 
 

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from turnout.spec.clusters import Node, NodeState
+from turnout.engine import placement
+from turnout.spec.clusters import Node, NodeState, Waiting
 
 #: States of nodes that hold their part of the machine only until they are gone.
 GOING = frozenset({NodeState.LEAVING, NodeState.PREEMPTED})
+
+
+def worth_having(
+    waiting: Sequence[Waiting], nodes: Sequence[Node], most: int, max_nodes: int
+) -> list[int]:
+    """How many new nodes, up to `most`, are worth it for a cluster that has `nodes`: with each of
+    these numbers more runs start than with one node fewer. The largest comes first."""
+    starts = [0] * (max(most, 0) + 1)
+    for more in range(len(starts)):
+        new = [Node(f"new {n}", NodeState.IDLE, None, 0.0, (), 0) for n in range(more)]
+        placed = placement.place(waiting, [*nodes, *new], {}, max_nodes=max_nodes, room=0)
+        starts[more] = len(placed.assigned)
+    return [more for more in range(len(starts) - 1, 0, -1) if starts[more] > starts[more - 1]]
 
 
 def preempt(

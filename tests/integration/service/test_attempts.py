@@ -140,6 +140,37 @@ async def test_low_priority_nodes_are_taken_back(service: Service) -> None:
     assert any("was taken back" in text for text in told)
 
 
+async def test_a_run_of_several_nodes_gets_them_from_low_priority_ones(
+    service: Service, tmp_path: Path
+) -> None:
+    """One node is free, the other is taken back; then both start together."""
+    if CORES < 2:
+        missing("needs two cores")
+    await service.create("low", vm_size="1c1g", vm_priority="lowpriority", max_nodes=1)
+    await service.create("high", vm_size=f"{CORES - CORES // 2}c1g", max_nodes=2, min_nodes=0)
+    low = await service.submit(COUNTS, "low")
+    await written(service, low, "attempt 1")
+    high = await service.submit("print('mine')", "high", node_count=2)
+    await service.reached(high, "completed")
+    assert (await service.reached(low, "completed"))["attempt"] == 2
+
+
+async def test_nodes_in_store_are_no_reason(service: Service) -> None:
+    """`min_nodes` of a dedicated cluster disturbs nobody: no run waits for them."""
+    await service.create("low", vm_size="1c1g", vm_priority="lowpriority", max_nodes=1)
+    low = await service.submit(COUNTS, "low")
+    await written(service, low, "attempt 1")
+    await service.create("high", vm_size=f"{CORES}c1g", max_nodes=1, min_nodes=1)
+    # A round that looked at both: the cluster changed, and a run came and waits.
+    other = await service.submit("print('soon')", "low")
+    await service.says(other, "1 of 1 node is busy; this one is next")
+    assert (await service.run(low))["attempt"] == 1
+    assert not any("taken back" in text for text in await events(service, "low"))
+    for run in (low, other):
+        await service.web.post(f"/v1/runs/{run}/cancel")
+        await service.reached(run, "canceled", "completed")
+
+
 async def test_dedicated_runs_and_lesser_needs_take_nothing_back(service: Service) -> None:
     """Dedicated nodes stay, and nobody's work is lost for a run that could not start anyway."""
     if CORES < 2:

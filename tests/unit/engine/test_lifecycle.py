@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -146,6 +147,16 @@ def test_when_there_is_another_attempt(
     assert (decision.error.code if decision.error else None) == code
 
 
+def test_a_run_that_is_not_tried_again_says_how_often_it_was() -> None:
+    facts = RunFacts(RunState.RUNNING, True, False, may_restart=True, attempt=4)
+    error = decide(facts, ended("node", None)).error
+    assert error is not None
+    assert error.message == "A node of the run was lost. It was tried 4 times."
+    once = decide(NEVER, ended("node", None)).error
+    assert once is not None
+    assert once.message == "A node of the run was lost."
+
+
 REASONS = (
     "exited",
     "signaled",
@@ -186,3 +197,56 @@ def test_a_wish_to_cancel_and_a_limit_come_before_another_attempt(
         assert left > 0 or decision.error.code == "preempted"
     if cancel and launched and decision.state is not None and decision.state.is_final:
         assert decision.state in (RunState.CANCELED, RunState.COMPLETED)
+
+
+#: What may come to pass with a run on a cluster: a look, a wish to cancel, nodes taken back.
+EVENTS = st.tuples(
+    st.one_of(
+        st.sampled_from([seen(s) for s in ObservedState if s is not ObservedState.ENDED]),
+        st.builds(ended, st.sampled_from(REASONS), st.integers(0, 2), st.integers(1, 64)),
+    ),
+    st.sampled_from(["", "", "", "", "cancel", "take back"]),
+)
+
+
+@given(st.integers(0, 3), st.lists(EVENTS, max_size=60))
+def test_a_life_of_many_attempts(restarts: int, events: list[tuple[Observation, str]]) -> None:
+    """Never more attempts than allowed, forward only within one, none after a wish to cancel."""
+    run = RunFacts(RunState.QUEUED, False, False, may_restart=restarts > 0, restarts_left=restarts)
+    losses = takings = 0
+    for look, event in events:
+        run = replace(
+            run,
+            cancel_requested=run.cancel_requested or event == "cancel",
+            taken_back=run.taken_back or (event == "take back" and run.launched),
+        )
+        decision = decide(run, look)
+        if run.state.is_final:
+            assert decision == Decision(Act.NONE)
+        elif decision.act is Act.RESTART:
+            assert decision.error is not None
+            assert not run.cancel_requested
+            assert decision.state is None
+            lost = decision.error.code != "preempted"
+            losses, takings = losses + lost, takings + (not lost)
+            run = replace(
+                run,
+                state=RunState.QUEUED,
+                launched=False,
+                stop_sent=False,
+                taken_back=False,
+                restarts_left=run.restarts_left - lost,
+                attempt=run.attempt + 1,
+            )
+        else:
+            state = decision.state or run.state
+            assert state.order >= run.state.order
+            run = replace(
+                run,
+                state=state,
+                launched=run.launched or decision.act is Act.LAUNCH,
+                stop_sent=run.stop_sent or decision.act is Act.STOP,
+            )
+        assert losses <= restarts
+        assert run.attempt == 1 + losses + takings
+        assert run.attempt == 1 or restarts > 0

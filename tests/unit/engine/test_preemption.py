@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.engine import preemption
-from turnout.spec.clusters import Node, NodeState
+from turnout.spec.clusters import Node, NodeState, Waiting
 
 
 def low(name: str, run: str | None, since: float, cores: int = 2, gpus: int = 0,
@@ -101,3 +101,54 @@ def test_enough_gives_way_or_nothing_and_no_more_than_needed(
     for party in {node.run or node.name for node in gives}:
         rest = [node for node in gives if (node.run or node.name) != party]
         assert not enough([*going, *rest])
+
+
+def waiting(*counts: int) -> list[Waiting]:
+    return [Waiting(f"w{i}", "", 0, count, float(i)) for i, count in enumerate(counts)]
+
+
+IDLE, BUSY = low("i", None, 1), low("b", "r", 1)
+
+
+@pytest.mark.parametrize(
+    ("counts", "nodes", "most", "worth"),
+    [
+        # Nobody waits: nothing is taken back to have nodes in store.
+        ((), [], 3, []),
+        ((1,), [], 0, []),
+        ((1,), [], 3, [1]),
+        ((1, 1), [], 2, [2, 1]),
+        # A gang starts with all of its nodes or not at all; those that are idle count.
+        ((3,), [], 2, []),
+        ((3,), [], 4, [3]),
+        ((3,), [IDLE], 2, [2]),
+        ((3,), [IDLE, BUSY], 2, [2]),
+        # What is behind a gang that could come together later does not start before it.
+        ((2, 1), [BUSY], 1, []),
+        ((2, 1), [BUSY], 3, [3, 2]),
+        # One that can never have its nodes holds nothing back.
+        ((9, 1), [], 2, [1]),
+    ],
+)
+def test_how_many_are_worth_having(
+    counts: tuple[int, ...], nodes: list[Node], most: int, worth: list[int]
+) -> None:
+    assert preemption.worth_having(waiting(*counts), nodes, most, max_nodes=5) == worth
+
+
+@given(st.lists(st.integers(1, 4), max_size=5), st.integers(0, 3), st.integers(0, 3),
+       st.integers(0, 8))  # fmt: skip
+def test_without_one_of_them_fewer_runs_would_start(
+    counts: list[int], idle: int, busy: int, most: int
+) -> None:
+    nodes = [low(f"i{n}", None, n) for n in range(idle)]
+    nodes += [low(f"b{n}", f"r{n}", n) for n in range(busy)]
+    found = preemption.worth_having(waiting(*counts), nodes, most, max_nodes=6)
+    assert found == sorted(set(found), reverse=True)
+    assert all(1 <= more <= most for more in found)
+    for more in found:
+        # Some run needs just so many beside those that are idle.
+        sums = {0}
+        for count in counts:
+            sums |= {total + count for total in sums}
+        assert more + idle in sums

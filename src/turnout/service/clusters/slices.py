@@ -46,7 +46,7 @@ async def serve(session: Session, world: World, cluster: TargetRow) -> None:
             waiting, nodes, policy, len(space.fresh), at.timestamp(), bound=space.bound
         )
     if plan.short and cluster.config["vm_priority"] == "dedicated":
-        await take_back(session, world, cluster, size, plan.short)
+        await take_back(session, world, cluster, size, plan)
     for row in [r for r in world.of(cluster) if r.name in plan.shrink]:
         world.nodes.remove(row)
         await session.delete(row)
@@ -107,17 +107,14 @@ async def make_room(session: Session, world: World, wanting: TargetRow, full: st
 
 
 async def take_back(
-    session: Session, world: World, wanting: TargetRow, size: Size, short: int
+    session: Session, world: World, wanting: TargetRow, size: Size, plan: autoscale.Plan
 ) -> None:
-    """Ask runs on low-priority nodes to make room for `short` nodes of a dedicated cluster, or for
-    as many as can be had, if that lets a run of it start."""
+    """Ask runs on low-priority nodes to make room for nodes of a dedicated cluster beyond what it
+    grows by anyway, as many as can be had, if that lets a run of it start."""
     priorities = {c.name: c.config["vm_priority"] for c in world.clusters}
-    rows = [row for row in world.nodes if priorities.get(row.cluster) == "lowpriority"]
-    low = [as_node(row) for row in rows]
-    # What quotas leave when those are gone: nothing is taken that they would not give.
-    used = quotas.used_by(world.clusters, [row for row in world.nodes if row not in rows])
-    short = min(short, quota.room(world.limits, used, size.family, size.cores).nodes)
-    waiting = [waits(run).node_count for run in world.waiting(wanting)]
+    low = [row for row in world.nodes if priorities.get(row.cluster) == "lowpriority"]
+    if not low:
+        return
     has = machine.machine()
     nodes = [as_node(row) for row in world.nodes]
     free = (
@@ -125,11 +122,17 @@ async def take_back(
         has.memory_mb - sum(node.memory_mb for node in nodes),
         has.gpus - sum(len(node.gpus) for node in nodes),
     )
-    for count in range(short, min(waiting, default=1) - 1, -1):
-        wanted = (count * size.cores, count * size.memory_mb, count * size.gpus)
+    waiting = [waits(run) for run in world.waiting(wanting)]
+    own = [as_node(row) for row in world.of(wanting)]
+    most, max_nodes = plan.grow + plan.short, policy_of(wanting).max_nodes
+    for more in preemption.worth_having(waiting, own, most, max_nodes):
+        wanted = (more * size.cores, more * size.memory_mb, more * size.gpus)
         missing = [max(0, w - f) for w, f in zip(wanted, free, strict=True)]
-        names = preemption.preempt(low, *missing)
-        if names:
+        names = preemption.preempt([as_node(row) for row in low], *missing)
+        gone = [row for row in low if row.name in names or as_node(row).state in preemption.GOING]
+        used = quotas.used_by(world.clusters, [row for row in world.nodes if row not in gone])
+        # Nothing is taken that a quota would not give.
+        if names and quota.room(world.limits, used, size.family, size.cores).nodes >= more:
             await ask_for(session, world, wanting, names)
             return
 
@@ -143,6 +146,7 @@ async def ask_for(
         if row.run is None:
             world.nodes.remove(row)
             await session.delete(row)
+            await note(session, row.cluster, f"{row.name} let go for '{wanting.name}'")
             continue
         row.state, row.since = NodeState.PREEMPTED.value, now()
         run = runs.get(row.run)

@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import select, update
 
 from turnout.engine.lifecycle import Decision
+from turnout.payload.rundir import USAGE_NAME
 from turnout.service.db import Database, Session, now
 from turnout.service.runs import records
 from turnout.service.runs.folders import FILES, LOGS, RunFolders
 from turnout.service.runs.hub import Hub
-from turnout.service.runs.tables import RunRow, by_id
+from turnout.service.runs.tables import RunRow, by_id, handle_of
 from turnout.service.runs.views import run_view
 from turnout.spec.runs import RunState
 from turnout.spec.targets import Observation, ObservedState
@@ -26,8 +27,11 @@ PART = 1 << 20
 TURN = 8 << 20
 RECORDS = "records"
 DRIVER = "azureml-logs/70_driver_log.txt"
+LOCK = "azureml-logs/25_environment_lock.txt"
 #: Seconds that a message must last to be shown.
 MESSAGE_S = 0.2
+#: The line that says that an attempt is over is not longer.
+MARK = 16 << 10
 
 
 class Collector:
@@ -77,7 +81,8 @@ class Collector:
     ) -> None:
         """Take all that is left, then apply the final state."""
         await self.follow(target, row, seen, Decision(decision.act))
-        if seen.files and seen.state is not ObservedState.ABSENT and row.handle:
+        there = seen.files and seen.state is not ObservedState.ABSENT
+        if row.handle and (there or row.attempt > 1):
             await self.change(row.id, state=RunState.FINALIZING)
             await self.files(target, row, progress)
         self.messages.pop(row.id, None)
@@ -133,36 +138,64 @@ class Collector:
         """Take what the attempt left, then let the run wait for another. Its logs go on in the
         same files: where the next attempt's begin is written with it."""
         assert decision.error is not None
-        await self.follow(target, row, seen, Decision(decision.act))
         why = f"Attempt {row.attempt}: {decision.error.message}"
-        end = row.log_starts.get(DRIVER, 0) + seen.sizes.get(DRIVER, 0)
-        if end:
-            text = f"\n[turnout: {why} Started again.]\n".encode()
-            self.folders.append(row.id, DRIVER, end, text)
-        starts = self.folders.sizes(row.id, LOGS)
+        if not self.closed(row, DRIVER):
+            await self.follow(target, row, seen, Decision(decision.act))
+        starts = self.close_logs(row, f"{why} Started again.")
         async with self.db.write() as session:
             fresh = await by_id(session, row.id)
             if fresh is None or fresh.attempt != row.attempt or RunState(fresh.state).is_final:
                 return
+            if fresh.cancel_requested_at is not None:
+                # It came in this very moment: the next look carries it out.
+                self.again(fresh)
+                return
+            await end_children(session, fresh, RunState.FAILED, now())
             fresh.attempt += 1
             fresh.losses += decision.error.code != "preempted"
             fresh.state, fresh.handle, fresh.message = RunState.QUEUED.value, None, ""
-            fresh.started_at = fresh.taken_back_at = None
+            fresh.started_at = fresh.taken_back_at = fresh.error = None
             fresh.allocation, fresh.records_offset, fresh.log_starts = [], 0, starts
             fresh.warnings = [*fresh.warnings, f"{why} It was started again."]
             fresh.version += 1
         self.hub.tell(row.id, run_view(fresh))
 
+    def closed(self, row: RunRow, name: str) -> bool:
+        """Whether the log says that this attempt is over: nothing of it comes behind that."""
+        path = self.folders.path(row.id, LOGS, name)
+        size = path.stat().st_size if path.exists() else 0
+        start = max(row.log_starts.get(name, 0), size - MARK)
+        tail = self.folders.read(row.id, LOGS, name, start, MARK) if size > start else b""
+        return tail.endswith(b"]\n") and mark(row) in tail
+
+    def close_logs(self, row: RunRow, text: str) -> dict[str, int]:
+        """Say in the driver's log that the attempt is over; where the logs of the next begin."""
+        # Each attempt has a whole one.
+        self.folders.path(row.id, LOGS, LOCK).unlink(missing_ok=True)
+        sizes = self.folders.sizes(row.id, LOGS)
+        if sizes.get(DRIVER, 0) > row.log_starts.get(DRIVER, 0) and not self.closed(row, DRIVER):
+            text = text.removeprefix(f"Attempt {row.attempt}:")
+            self.folders.append(row.id, DRIVER, sizes[DRIVER], mark(row) + f"{text}]\n".encode())
+        usage = sizes.get(USAGE_NAME, 0)
+        if usage and self.folders.read(row.id, LOGS, USAGE_NAME, usage - 1, 1) != b"\n":
+            # A torn line would take the next attempt's first along.
+            self.folders.append(row.id, USAGE_NAME, usage, b"\n")
+        return self.folders.sizes(row.id, LOGS)
+
     async def files(self, target: Target[Any], row: RunRow, progress: Progress) -> None:
-        assert row.handle is not None
+        """Bring outputs and uploads, also those that the next attempt never came to take over."""
         if not row.spec.get("output_collection", True):
             return
+        whose: dict[str, tuple[str, int]] = {}
+        for attempt in range(1, row.attempt + 1):
+            handle = handle_of(row, attempt)
+            whose.update({f.name: (handle, f.size) for f in await target.files(handle)})
         have = self.folders.sizes(row.id, FILES)
-        there = await target.files(row.handle)
-        names = [f.name for f in there if have.get(f.name) != f.size]
-        if names:
-            into = self.folders.folder(row.id, FILES)
-            await target.fetch(row.handle, names, into, progress)
+        into = self.folders.folder(row.id, FILES)
+        for handle in sorted({handle for handle, _ in whose.values()}):
+            names = [n for n, (h, size) in whose.items() if h == handle and have.get(n) != size]
+            if names:
+                await target.fetch(handle, names, into, progress)
 
     async def apply(
         self,
@@ -209,6 +242,11 @@ class Collector:
             await session.execute(update(RunRow).where(RunRow.id.in_(runs)).values(handle=None))
 
 
+def mark(row: RunRow) -> bytes:
+    """How the line begins that says that this attempt is over."""
+    return f"\n[turnout: Attempt {row.attempt}:".encode()
+
+
 def settle(row: RunRow, decision: Decision) -> None:
     """The error of a run that ended. A reason that the script gave by `run.fail()` says more
     than its exit code, and makes a failure of a script that left with 0."""
@@ -227,7 +265,12 @@ async def end(session: Session, row: RunRow, seen: Observation | None) -> None:
     """Times of the end, and an end for children that the script left open."""
     row.message = ""
     ended_at = seen.exit.ended_at if seen and seen.exit else None
-    row.ended_at = datetime.fromtimestamp(ended_at, timezone.utc) if ended_at else now()
+    at = datetime.fromtimestamp(ended_at, timezone.utc) if ended_at else now()
+    row.ended_at = at
+    await end_children(session, row, RunState(row.state), at)
+
+
+async def end_children(session: Session, row: RunRow, state: RunState, at: datetime) -> None:
     open_states = [s.value for s in RunState if not s.is_final]
     query = select(RunRow).where(
         RunRow.id.startswith(f"{row.id}_", autoescape=True),
@@ -235,5 +278,5 @@ async def end(session: Session, row: RunRow, seen: Observation | None) -> None:
         RunRow.state.in_(open_states),
     )
     for child in await session.scalars(query):
-        child.state, child.ended_at = row.state, row.ended_at
+        child.state, child.ended_at = state.value, at
         child.version += 1

@@ -26,7 +26,7 @@ from turnout.service.runs.collect import Collector
 from turnout.service.runs.folders import RunFolders
 from turnout.service.runs.follower import Follower
 from turnout.service.runs.hub import Hub
-from turnout.service.runs.tables import RunRow
+from turnout.service.runs.tables import RunRow, handle_of
 from turnout.service.settings import Settings
 from turnout.service.targets.pool import TargetPool
 from turnout.spec.errors import TargetError, TurnoutError
@@ -168,6 +168,9 @@ class RunLoops:
         decision = lifecycle.decide(facts(row), None)
         if decision.act is Act.WAIT:
             self.nodes_wanted()
+        if decision.state is RunState.CANCELED:
+            # An earlier process wrote the wish down and did not get further.
+            await self.cancel_unlaunched(run)
         if decision.act is not Act.LAUNCH:
             return True
         try:
@@ -227,8 +230,18 @@ class RunLoops:
         await self.collector.change(run, message=message)
 
     async def finish(self, run: str, error: RunError) -> None:
-        await self.collector.apply(run, Decision(Act.NONE, RunState.FAILED, error))
+        row = await logic.get(self.db, run)
+        handle = handle_of(row) if row.attempt > 1 and row.handle is None else None
+        if handle is not None:
+            # What the attempts before left is brought, and then forgotten like that of any run.
+            with contextlib.suppress(TurnoutError, OSError):
+                target = await self.pool.get(row.target)
+                await self.collector.files(target, row, self.progress(run))
+        decision = Decision(Act.NONE, RunState.FAILED, error)
+        await self.collector.apply(run, decision, handle=handle)
         self.nodes_wanted()
+        if handle is not None:
+            self.follower(row.target).follow(handle, run)
 
     async def cancel_unlaunched(self, run: str) -> None:
         row = await logic.get(self.db, run)
@@ -239,14 +252,14 @@ class RunLoops:
             return
         # A launch may have got through although its answer did not: the handle is left in the
         # row, so that the folder is looked for and removed when the target can be reached.
-        handle = handle_of(row, row.attempt)
-        await self.collector.apply(run, decision, handle=handle)
+        handle = handle_of(row)
+        if row.attempt > 1:
+            # What the attempts before left is brought first, as from any run that had begun.
+            await self.collector.change(run, handle=handle)
+        else:
+            await self.collector.apply(run, decision, handle=handle)
         self.nodes_wanted()
         self.follower(row.target).follow(handle, run)
-        if row.attempt > 1:
-            # What a further attempt would have taken over.
-            with contextlib.suppress(TurnoutError):
-                await (await self.pool.get(row.target)).forget(handle_of(row, row.attempt - 1))
 
     # Follow
 
@@ -291,7 +304,7 @@ class RunLoops:
         """load → decide → act → apply, once."""
         row = await logic.get(self.db, run)
         if row.handle is None:
-            self.follower(row.target).leave(handle_of(row, row.attempt))
+            self.follower(row.target).leave(handle_of(row))
             return
         if RunState(row.state).is_final:
             await self.forget(row, seen)
@@ -321,7 +334,11 @@ class RunLoops:
         assert handle is not None
         await self.collector.restart(target, row, seen, decision)
         self.stopped.discard(row.id)
+        if (await logic.get(self.db, row.id)).attempt == row.attempt:
+            return
         self.follower(row.target).leave(handle)
+        # A look at this attempt says nothing about the next one.
+        self.work[row.id].next = None
         self.nodes_wanted()
 
     def taken_back(self, run: str, target: str, handle: str) -> None:
@@ -338,6 +355,9 @@ class RunLoops:
             await target.stop(row.handle, 0)
             self.follower(row.target).hint_later([row.handle])
             return
+        for attempt in range(1, row.attempt):
+            # Gone already where the next one took its outputs over.
+            await target.forget(handle_of(row, attempt))
         await target.forget(row.handle)
         self.follower(row.target).leave(row.handle)
         self.forgotten.append(row.id)
@@ -365,10 +385,6 @@ def explained(decision: Decision, spec: Mapping[str, Any]) -> Decision:
     return dataclasses.replace(decision, error=error)
 
 
-def handle_of(row: RunRow, attempt: int) -> str:
-    return f"{row.id}.{attempt}"
-
-
 def facts(row: RunRow, *, stop_sent: bool = False) -> RunFacts:
     restarts = int(row.spec.get("restarts", RunSpec.restarts))
     on_nodes = row.allocation is not None
@@ -381,6 +397,7 @@ def facts(row: RunRow, *, stop_sent: bool = False) -> RunFacts:
         taken_back=row.taken_back_at is not None,
         may_restart=on_nodes and restarts > 0,
         restarts_left=restarts - row.losses if on_nodes else 0,
+        attempt=row.attempt,
     )
 
 

@@ -72,6 +72,11 @@ class RunRow(Base):
     version: Mapped[int] = mapped_column(default=1)
 
 
+def handle_of(row: RunRow, attempt: int | None = None) -> str:
+    """What the target calls an attempt of the run (the newest), launched or not."""
+    return f"{row.id}.{attempt or row.attempt}"
+
+
 #: Built once: building a statement costs more than running it.
 BY_ID = select(RunRow).where(RunRow.id == bindparam("run"))
 
