@@ -309,10 +309,17 @@ class Slurm:
 
     def reaches(self, number: str, *states: str) -> dict[str, str]:
         """Wait until its JobState is one of these."""
-        wait_until(
-            lambda: self.job(number)["JobState"] in states, f"Slurm's {number} to be {states}"
-        )
-        return self.job(number)
+        seen: dict[str, str] = {}
+
+        def there() -> bool:
+            seen.update(self.job(number))
+            return seen["JobState"] in states
+
+        try:
+            wait_until(there, f"Slurm's {number} to be {states}")
+        except AssertionError as e:
+            raise AssertionError(f"{e}; it is {seen}") from None
+        return seen
 
     def is_up(self) -> bool:
         wanted = ("idle~",) if self.power_saving else ("idle",)

@@ -12,7 +12,7 @@ import pytest
 from turnout.testing.dockerd import Unavailable
 from turnout.testing.missing import missing
 from turnout.testing.slurm import Slurm
-from turnout.testing.waiting import wait_until
+from turnout.testing.waiting import is_running, wait_until
 
 
 def made(**options: object) -> Slurm:
@@ -73,9 +73,10 @@ class TestPlain:
         number = slurm.submit(f"until test -e {tmp_path}/go; do sleep 0.1; done; exit 3")
         slurm.reaches(number, "RUNNING")
         # Killed, it forgets what it had not written yet.
+        mark = f"written {tmp_path}"
+        slurm.run("scontrol", "update", f"JobId={number}", f"Comment={mark}")
         state = slurm.folder / "state" / "job_state"
-        seen = time.time()
-        wait_until(lambda: state.stat().st_mtime > seen, "the controller to write its state")
+        wait_until(lambda: mark.encode() in state.read_bytes(), "its state to be written")
         end(slurm)
         assert not slurm.answers()
         slurm.controller_start()
@@ -96,7 +97,7 @@ class TestForms:
             wait_until(lambda: len(slurm.ours()) >= 5, "the script to start its child")
             pids = slurm.ours()
             assert mentions(slurm)
-        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        assert not any(map(is_running, pids))
         assert not mentions(slurm)
         assert not slurm.folder.exists()
 
