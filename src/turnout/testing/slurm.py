@@ -232,7 +232,7 @@ class Slurm:
     def node_kill(self, name: str) -> None:
         """The whole node, as when its power fails."""
         self.slurmd_kill(name)
-        self.kill(pid for pid, node in self.ours().items() if node == name)
+        self.kill_all(name)
 
     def ours(self) -> dict[int, str]:
         """Node of every process on a node of this Slurm: daemons, and what they started."""
@@ -265,17 +265,17 @@ class Slurm:
             return ""
         return values.get("SLURMD_NODENAME") or values.get(NODE_MARK, "")
 
-    def kill(self, pids: Iterable[int]) -> None:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    def kill_all(self, *names: str) -> None:
+        """Every process of these nodes, until none is left: they start others meanwhile."""
+        while left := [pid for pid, node in self.ours().items() if node in names]:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            wait_until(lambda gone=left: not any(map(is_running, gone)), f"{names} to end")
 
     def __exit__(self, *error: object) -> None:
         self.end("slurmctld", signal.SIGKILL)
-        while left := self.ours():
-            # They start others meanwhile.
-            self.kill(left)
-            wait_until(lambda gone=left: not any(map(is_running, gone)), "Slurm's nodes to end")
+        self.kill_all(*self.names)
         for key in list(self.processes):
             self.end(key)
         shutil.rmtree(self.folder, ignore_errors=True)
