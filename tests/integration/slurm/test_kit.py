@@ -134,3 +134,19 @@ class TestForms:
             high = slurm.submit("true", "--partition=high", "--exclusive")
             slurm.reaches(high, "COMPLETED")
             assert slurm.reaches(low, "PENDING", "RUNNING")["Restarts"] == "1"
+
+    def test_nodes_are_hosts_of_their_own(self, tmp_path: Path) -> None:
+        with made(nodes=3, memory=True, namespaces=True) as slurm:
+            script = f"srun --output={tmp_path}/names hostname; getent hosts n2 > {tmp_path}/n2"
+            slurm.reaches(slurm.submit(script, "-N2", "-n2", "--mem=100"), "COMPLETED")
+            assert sorted((tmp_path / "names").read_text().split()) == ["n1", "n2"]
+            assert "n2" in (tmp_path / "n2").read_text()
+            assert "127." not in (tmp_path / "n2").read_text()
+
+            beside = slurm.submit("exec sleep 6543", "-w", "n1", "--mem=100")
+            slurm.reaches(beside, "RUNNING")
+            for node in ("n1", "n2"):
+                script = r"cat /proc/[0-9]*/cmdline | tr '\0' ' ' | grep -c 'sleep 654[3]'"
+                look = slurm.submit(f"{script} > {tmp_path}/{node}", "-w", node, "--mem=100")
+                slurm.reaches(look, "COMPLETED", "FAILED")
+            assert [(tmp_path / node).read_text() for node in ("n1", "n2")] == ["1\n", "0\n"]
