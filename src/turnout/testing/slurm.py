@@ -20,12 +20,13 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import Self
 
 from turnout.testing.dockerd import Unavailable
+from turnout.testing.separate_hosts import SeparateHosts
 from turnout.testing.sshd import free_port
 from turnout.testing.waiting import is_running, wait_until
 
@@ -33,7 +34,7 @@ PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "munged")
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 CONF = """\
 ClusterName=turnout
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost={host}({address})
 SlurmctldPort={port}
 SlurmUser=root
 SlurmdUser=root
@@ -89,11 +90,20 @@ def parent_of(place: Path) -> int:
     return int((place / "stat").read_text().rpartition(")")[2].split()[1])
 
 
+def children_of(pid: int) -> list[int]:
+    try:
+        return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 class Slurm:
     """`nodes`: how many, n1 and on. `partitions`: more options by name; the first is the default.
 
     `gpus`: fake ones on each node. `memory`: held by cgroups. `power_saving`: nodes are off until
     they are needed. `preemption`: partitions with a higher PriorityTier take nodes back.
+    `namespaces`: each node is a host of its own, with a name, an address and processes that others
+    do not see; not with `power_saving`.
     """
 
     def __init__(
@@ -107,21 +117,30 @@ class Slurm:
         memory: bool = False,
         power_saving: bool = False,
         preemption: bool = False,
+        namespaces: bool = False,
     ) -> None:
         if os.geteuid() != 0:
             raise Unavailable("Slurm's daemons are started by root here")
         for name in PROGRAMS:
             if not shutil.which(name, path=PATH):
                 raise Unavailable(f"there is no {name}: scripts/slurm installs it")
+        if namespaces and power_saving:
+            raise ValueError("namespaces and power_saving are not for the same Slurm")
         self.folder = Path(tempfile.mkdtemp(prefix="turnout-slurm-", dir="/tmp"))
         self.names = [f"n{number}" for number in range(1, nodes + 1)]
+        self.hosts = SeparateHosts(self.names) if namespaces else None
         self.power_saving = power_saving
         self.gpus = gpus
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         parts = [CONF, HELD if memory else LOOSE]
         parts += [PREEMPTION] if preemption else []
         parts += [POWER] if power_saving else []
-        words = {"folder": str(self.folder), "host": socket.gethostname(), "port": free_port()}
+        words = {
+            "folder": str(self.folder),
+            "host": socket.gethostname(),
+            "address": self.hosts.address if self.hosts else "127.0.0.1",
+            "port": free_port(),
+        }
         text = "".join(part.format(**words) for part in parts)
         if gpus:
             text += "GresTypes=gpu\n"
@@ -129,8 +148,10 @@ class Slurm:
         state = " State=CLOUD" if power_saving else ""
         gres = f" Gres=gpu:{gpus}" if gpus else ""
         for name in self.names:
+            host = name if self.hosts else words["host"]
+            address = self.hosts.address_of(name) if self.hosts else words["address"]
             text += (
-                f"NodeName={name} NodeHostname={words['host']} NodeAddr=127.0.0.1 "
+                f"NodeName={name} NodeHostname={host} NodeAddr={address} "
                 f"Port={free_port()} CPUs={cores} RealMemory={memory_mb}{gres}{state}\n"
             )
         for number, (name, more) in enumerate((partitions or {"main": ""}).items()):
@@ -167,6 +188,8 @@ class Slurm:
 
     def __enter__(self) -> Self:
         try:
+            if self.hosts is not None:
+                self.hosts.__enter__()
             self.start("munged", *self.munge_options())
             wait_until((self.folder / "munge.sock").exists, "munged to listen")
             self.controller_start()
@@ -192,7 +215,7 @@ class Slurm:
     def start(self, name: str, *options: str, key: str = "") -> None:
         with (self.folder / f"{key or name}.log").open("ab") as log:
             self.processes[key or name] = subprocess.Popen(
-                [shutil.which(name, path=PATH) or name, *options],
+                [*self.place_of(key), shutil.which(name, path=PATH) or name, *options],
                 env=self.environ if not key else {**self.environ, NODE_MARK: key},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -200,10 +223,21 @@ class Slurm:
                 start_new_session=True,
             )
 
+    def place_of(self, key: str) -> list[str]:
+        """What comes before the words of a daemon: with it, it runs on the node's own host."""
+        if self.hosts is None or key not in self.names:
+            return []
+        self.hosts.start(key)
+        return self.hosts.enter(key)
+
     def end(self, key: str, number: int = signal.SIGTERM) -> None:
         process = self.processes.pop(key, None)
         if process is not None:
-            process.send_signal(number)
+            inner = children_of(process.pid) if self.hosts and key in self.names else []
+            # Who entered the host ends as the daemon there does.
+            for pid in inner or [process.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -232,7 +266,9 @@ class Slurm:
     def node_kill(self, name: str) -> None:
         """The whole node, as when its power fails."""
         self.slurmd_kill(name)
-        self.kill(pid for pid, node in self.ours().items() if node == name)
+        if self.hosts is not None:
+            self.hosts.stop(name)
+        self.kill_all(name)
 
     def ours(self) -> dict[int, str]:
         """Node of every process on a node of this Slurm: daemons, and what they started."""
@@ -265,19 +301,21 @@ class Slurm:
             return ""
         return values.get("SLURMD_NODENAME") or values.get(NODE_MARK, "")
 
-    def kill(self, pids: Iterable[int]) -> None:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    def kill_all(self, *names: str) -> None:
+        """Every process of these nodes, until none is left: they start others meanwhile."""
+        while left := [pid for pid, node in self.ours().items() if node in names]:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            wait_until(lambda gone=left: not any(map(is_running, gone)), f"{names} to end")
 
     def __exit__(self, *error: object) -> None:
         self.end("slurmctld", signal.SIGKILL)
-        while left := self.ours():
-            # They start others meanwhile.
-            self.kill(left)
-            wait_until(lambda gone=left: not any(map(is_running, gone)), "Slurm's nodes to end")
+        self.kill_all(*self.names)
         for key in list(self.processes):
             self.end(key)
+        if self.hosts is not None:
+            self.hosts.__exit__()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- asking --------------------------------------------------------------------------------
@@ -309,10 +347,17 @@ class Slurm:
 
     def reaches(self, number: str, *states: str) -> dict[str, str]:
         """Wait until its JobState is one of these."""
-        wait_until(
-            lambda: self.job(number)["JobState"] in states, f"Slurm's {number} to be {states}"
-        )
-        return self.job(number)
+        seen: dict[str, str] = {}
+
+        def there() -> bool:
+            seen.update(self.job(number))
+            return seen["JobState"] in states
+
+        try:
+            wait_until(there, f"Slurm's {number} to be {states}")
+        except AssertionError as e:
+            raise AssertionError(f"{e}; it is {seen}") from None
+        return seen
 
     def is_up(self) -> bool:
         wanted = ("idle~",) if self.power_saving else ("idle",)

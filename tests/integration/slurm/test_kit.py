@@ -12,7 +12,7 @@ import pytest
 from turnout.testing.dockerd import Unavailable
 from turnout.testing.missing import missing
 from turnout.testing.slurm import Slurm
-from turnout.testing.waiting import wait_until
+from turnout.testing.waiting import is_running, wait_until
 
 
 def made(**options: object) -> Slurm:
@@ -73,9 +73,10 @@ class TestPlain:
         number = slurm.submit(f"until test -e {tmp_path}/go; do sleep 0.1; done; exit 3")
         slurm.reaches(number, "RUNNING")
         # Killed, it forgets what it had not written yet.
+        mark = f"written {tmp_path}"
+        slurm.run("scontrol", "update", f"JobId={number}", f"Comment={mark}")
         state = slurm.folder / "state" / "job_state"
-        seen = time.time()
-        wait_until(lambda: state.stat().st_mtime > seen, "the controller to write its state")
+        wait_until(lambda: mark.encode() in state.read_bytes(), "its state to be written")
         end(slurm)
         assert not slurm.answers()
         slurm.controller_start()
@@ -96,7 +97,7 @@ class TestForms:
             wait_until(lambda: len(slurm.ours()) >= 5, "the script to start its child")
             pids = slurm.ours()
             assert mentions(slurm)
-        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        assert not any(map(is_running, pids))
         assert not mentions(slurm)
         assert not slurm.folder.exists()
 
@@ -133,3 +134,19 @@ class TestForms:
             high = slurm.submit("true", "--partition=high", "--exclusive")
             slurm.reaches(high, "COMPLETED")
             assert slurm.reaches(low, "PENDING", "RUNNING")["Restarts"] == "1"
+
+    def test_nodes_are_hosts_of_their_own(self, tmp_path: Path) -> None:
+        with made(nodes=3, memory=True, namespaces=True) as slurm:
+            script = f"srun --output={tmp_path}/names hostname; getent hosts n2 > {tmp_path}/n2"
+            slurm.reaches(slurm.submit(script, "-N2", "-n2", "--mem=100"), "COMPLETED")
+            assert sorted((tmp_path / "names").read_text().split()) == ["n1", "n2"]
+            assert "n2" in (tmp_path / "n2").read_text()
+            assert "127." not in (tmp_path / "n2").read_text()
+
+            beside = slurm.submit("exec sleep 6543", "-w", "n1", "--mem=100")
+            slurm.reaches(beside, "RUNNING")
+            for node in ("n1", "n2"):
+                script = r"cat /proc/[0-9]*/cmdline | tr '\0' ' ' | grep -c 'sleep 654[3]'"
+                look = slurm.submit(f"{script} > {tmp_path}/{node}", "-w", node, "--mem=100")
+                slurm.reaches(look, "COMPLETED", "FAILED")
+            assert [(tmp_path / node).read_text() for node in ("n1", "n2")] == ["1\n", "0\n"]
