@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from turnout.client.experiment import Experiment
     from turnout.client.remote_compute import RemoteCompute, RemoteComputeAttachConfiguration
     from turnout.client.run import Run, ScriptRun, get_run
-    from turnout.client.run_config import DockerConfiguration, RunConfiguration
+    from turnout.client.run_config import (
+        DockerConfiguration,
+        MpiConfiguration,
+        PyTorchConfiguration,
+        RunConfiguration,
+        TensorflowConfiguration,
+    )
     from turnout.client.script_run_config import ScriptRunConfig
     from turnout.client.workspace import Workspace
 
@@ -47,6 +53,8 @@ __all__ = [
     "Environment",
     "Experiment",
     "ExperimentExecutionException",
+    "MpiConfiguration",
+    "PyTorchConfiguration",
     "RemoteCompute",
     "RemoteComputeAttachConfiguration",
     "Run",
@@ -56,6 +64,7 @@ __all__ = [
     "ScriptRun",
     "ScriptRunConfig",
     "SnapshotException",
+    "TensorflowConfiguration",
     "UserErrorException",
     "Workspace",
     "WorkspaceException",
@@ -71,6 +80,9 @@ _MODULES = {
     "CondaDependencies": "conda_dependencies",
     "ContainerRegistry": "environment_sections",
     "DockerConfiguration": "run_config",
+    "MpiConfiguration": "run_config",
+    "PyTorchConfiguration": "run_config",
+    "TensorflowConfiguration": "run_config",
     "Environment": "environment",
     "Experiment": "experiment",
     "ExperimentExecutionException": "exceptions",

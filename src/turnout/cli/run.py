@@ -181,6 +181,7 @@ def show_one(given: argparse.Namespace) -> int:
             "prepares": "an environment" if spec.get("prepare_only") else "",
             "environment": printable((spec.get("environment") or {}).get("name", "")),
             "submitted": f"{view['created_at']} ({ago(view['created_at'])})",
+            "attempt": view["attempt"] if view["attempt"] > 1 else None,
             "took": took(view),
             "peak memory": usage.peak_words(used),
             "parent": view["parent"],

@@ -121,6 +121,13 @@ class Run(tracking.Run):
         return self._view["number"]
 
     @property
+    def attempt(self) -> int:
+        """Which try at the run this is, from 1; asked anew."""
+        if self._view["state"] not in FINAL:
+            self.refresh()
+        return self._view["attempt"]
+
+    @property
     def type(self) -> str:
         return self._view["type"]
 

@@ -150,6 +150,8 @@ def mpirun(folder: str, plan: dict[str, Any]) -> list[str]:
     else:
         # All on this machine: nobody has to be reached for that.
         argv += ["--mca", "plm", "isolated", "--host", "localhost:%d" % count, "--oversubscribe"]
+    # Its own wait between asking processes to end and killing them is one second.
+    os.environ["OMPI_MCA_odls_base_sigkill_timeout"] = str(max(1, int(plan["grace_s"])))
     if os.geteuid() == 0:
         os.environ["OMPI_ALLOW_RUN_AS_ROOT"] = os.environ["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
     return [*argv, "--bind-to", "none", *one_of(folder)]
@@ -162,6 +164,8 @@ def srun(folder: str, plan: dict[str, Any]) -> list[str]:
         "--ntasks=%d" % len(plan["tasks"]),
         "--ntasks-per-node=%d" % plan["each"],
         *(["--cpus-per-task=%s" % cpus] if cpus else []),
+        # As the plan counts them: node after node.
+        "--distribution=block",
         "--kill-on-bad-exit=1",
         "--mpi=none",
         *one_of(folder),

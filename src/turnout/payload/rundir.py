@@ -71,6 +71,7 @@ RECORDS_NAME = "records"
 RUN_FOLDER_VARIABLE = "TURNOUT_RUN_FOLDER"
 RUN_ID_VARIABLE = "TURNOUT_RUN_ID"
 EXPERIMENT_VARIABLE = "TURNOUT_EXPERIMENT"
+ATTEMPT_VARIABLE = "TURNOUT_RUN_ATTEMPT"
 #: "0": names that libraries have dropped stay dropped.
 ERAS_VARIABLE = "TURNOUT_ERAS"
 #: Which process of the run this is; "0" or not there for the first.

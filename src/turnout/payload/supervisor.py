@@ -245,6 +245,7 @@ class Supervisor:
         env[rundir.RUN_FOLDER_VARIABLE] = self.folder
         env[rundir.RUN_ID_VARIABLE] = self.ticket["run"]
         env[rundir.EXPERIMENT_VARIABLE] = self.ticket.get("experiment", "")
+        env[rundir.ATTEMPT_VARIABLE] = str(self.ticket.get("attempt", 1))
         if self.ticket.get("eras") is False:
             env[rundir.ERAS_VARIABLE] = "0"
         # Where a launcher puts the script elsewhere, this machine's own variables mean nothing.

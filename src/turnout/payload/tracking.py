@@ -74,6 +74,7 @@ class Run(MetricLog):
         self._parent: Optional[Run] = kwargs.pop("_parent", None)
         self._name: str = kwargs.pop("_name", None) or run_id
         self._number = 0
+        self._attempt = 1
         self._status = "Running"
         self._tags: Dict[str, Optional[str]] = {}
         self._properties: Dict[str, Optional[str]] = {}
@@ -118,6 +119,11 @@ class Run(MetricLog):
     @property
     def number(self) -> int:
         return self._number
+
+    @property
+    def attempt(self) -> int:
+        """Which try at the run this is, from 1. What the one before left in `outputs` is there."""
+        return self._attempt
 
     @property
     def type(self) -> str:
@@ -408,7 +414,9 @@ def current_run(allow_offline: bool) -> Run:
 
 
 def add_info(run: Run) -> None:
-    """What the service told about the run at its start."""
+    """What was told about the run at its start."""
+    attempt = os.environ.get(rundir.ATTEMPT_VARIABLE, "")
+    run._attempt = int(attempt) if attempt.isdecimal() else 1
     try:
         info = json.loads(os.environ.get(INFO_VARIABLE, "") or "{}")
     except ValueError:

@@ -22,7 +22,7 @@ run = Run.get_context()
 os.makedirs("outputs", exist_ok=True)
 before = open("outputs/checkpoint").read() if os.path.exists("outputs/checkpoint") else ""
 open("outputs/checkpoint", "w").write(before + "x")
-print("attempt", os.environ["TURNOUT_ATTEMPT"], "after", repr(before), flush=True)
+print("attempt", os.environ["TURNOUT_RUN_ATTEMPT"], "after", repr(before), flush=True)
 run.log("step", len(before))
 while not before:
     time.sleep(0.01)

@@ -25,7 +25,7 @@ UPLOADS = """
 import os, time
 from turnout import Run
 run = Run.get_context()
-if os.environ["TURNOUT_ATTEMPT"] == "1":
+if run.attempt == 1:
     open("plot.txt", "w").write("first")
     run.upload_file("plots/first.txt", "plot.txt")
     run.child_run("part").log("n", 1)

@@ -48,6 +48,12 @@ def run(service: FakeService, experiment: Experiment) -> ScriptRun:
     return ScriptRun(experiment, "exp_1_ab", _view=run_view())
 
 
+def test_the_attempt_is_asked_anew(service: FakeService, run: ScriptRun) -> None:
+    assert run.attempt == 1
+    service("GET", BASE, run_view(attempt=2))
+    assert run.attempt == 2
+
+
 # -- watching ----------------------------------------------------------------------------------
 
 

@@ -82,6 +82,14 @@ def test_context_is_the_run_around_and_stays_the_same(folder: Path) -> None:
     assert run.type == "azureml.scriptrun"
 
 
+@pytest.mark.parametrize(("told", "attempt"), [("3", 3), ("", 1), ("x", 1)])
+def test_a_script_knows_which_attempt_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, told: str, attempt: int
+) -> None:
+    monkeypatch.setenv("TURNOUT_RUN_ATTEMPT", told)
+    assert Run.get_context().attempt == attempt
+
+
 def test_info_of_the_service_is_known_at_the_start(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +97,7 @@ def test_info_of_the_service_is_known_at_the_start(
     monkeypatch.setenv(tracking.INFO_VARIABLE, json.dumps(info))
     run = Run.get_context()
     assert (run.tags, run.properties) == ({"a": "1"}, {"p": "x"})
-    assert (run.display_name, run.number) == ("nice", 7)
+    assert (run.display_name, run.number, run.attempt) == ("nice", 7, 1)
     with pytest.raises(TrackingError, match="'p' is 'x' and cannot be changed to 'y'"):
         run.add_properties({"p": "y"})
 

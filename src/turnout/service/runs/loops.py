@@ -415,7 +415,6 @@ def variables(row: RunRow) -> dict[str, str]:
     }
     return {
         "AZUREML_RUN_ID": row.id,
-        "TURNOUT_ATTEMPT": str(row.attempt),
         "AZUREML_ARM_PROJECT_NAME": row.experiment,
         "TURNOUT_RUN_INFO": json.dumps(about),
     }
