@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 RANK_NAMES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
 #: Between the end of the grace and the next signal.
 LOOK_S = 0.1
-#: Between two looks for the ends of workers on other nodes.
-WORKERS_S = 0.5
+#: How much longer than the grace the end of all may take.
+LATE_S = 3.0
+#: Made when all processes under mpirun are to end.
+ENDING = "ending"
 MISSING = (
     "There is no mpirun here: runs with MPI need it (on Debian or Ubuntu: apt-get install "
     "openmpi-bin), on the PATH of the node or in the image."
@@ -106,19 +108,41 @@ class Rank:
 
 def start(folder: str, plan: dict[str, Any]) -> int:
     """All processes, by whatever starts them; the exit code."""
-    if plan["kind"] == "mpi":
-        return become(mpirun(folder, plan), folder, MISSING)
-    if plan["slurm"] and len(plan["nodes"]) > 1:
-        return become(srun(folder, plan), folder, "There is no srun on the node.")
-    return start_here(folder, plan)
-
-
-def become(argv: list[str], folder: str, missing: str) -> int:
     try:
-        os.execvp(argv[0], argv)  # noqa: S606
-    except OSError:
-        rundir.write_json(os.path.join(folder, plans.RANKS, "said.json"), {"message": missing})
+        if plan["kind"] == "mpi":
+            return through_mpirun(folder, plan, mpirun(folder, plan))
+        if plan["slurm"] and len(plan["nodes"]) > 1:
+            os.execvp("srun", srun(folder, plan))  # noqa: S606
+    except FileNotFoundError as e:
+        text = MISSING if e.filename == "mpirun" else "There is no srun on the node."
+        rundir.write_json(os.path.join(folder, plans.RANKS, "said.json"), {"message": text})
         return 127
+    return Together(folder, plan).run()
+
+
+def through_mpirun(folder: str, plan: dict[str, Any], argv: list[str]) -> int:
+    """Wait for mpirun. It knows no grace: a second after it asked, it kills. So it is not told to
+    end; the processes are, by a file, and when all of them have ended it does."""
+    asked_at: list[float] = []
+
+    def ask(*_: object) -> None:
+        asked_at.append(time.monotonic())
+        tell_to_end(folder)
+
+    signal.signal(signal.SIGTERM, ask)
+    child = subprocess.Popen(argv, start_new_session=True)
+    while True:
+        try:
+            return child.wait(LOOK_S)
+        except subprocess.TimeoutExpired:
+            late = asked_at and time.monotonic() > asked_at[0] + plan["grace_s"] + LATE_S
+            if late:
+                os.killpg(child.pid, signal.SIGKILL)
+
+
+def tell_to_end(folder: str) -> None:
+    """Ask the processes under mpirun, wherever they are, to end."""
+    rundir.write_file(os.path.join(folder, plans.RANKS, ENDING), b"")
 
 
 def one_of(folder: str) -> list[str]:
@@ -136,12 +160,9 @@ def payload() -> str:
 def mpirun(folder: str, plan: dict[str, Any]) -> list[str]:
     """The command line of MPI's launcher; there are two families of them."""
     count, each = len(plan["tasks"]), plan["each"]
-    try:
-        version = subprocess.run(
-            ["mpirun", "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        ).stdout.decode(errors="replace")
-    except OSError:
-        return ["mpirun"]
+    version = subprocess.run(
+        ["mpirun", "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    ).stdout.decode(errors="replace")
     argv = ["mpirun", "-n", str(count)]
     if "Open MPI" not in version and "OpenRTE" not in version:
         return [*argv, "-ppn", str(each), *one_of(folder)]
@@ -150,8 +171,6 @@ def mpirun(folder: str, plan: dict[str, Any]) -> list[str]:
     else:
         # All on this machine: nobody has to be reached for that.
         argv += ["--mca", "plm", "isolated", "--host", "localhost:%d" % count, "--oversubscribe"]
-    # Its own wait between asking processes to end and killing them is one second.
-    os.environ["OMPI_MCA_odls_base_sigkill_timeout"] = str(max(1, int(plan["grace_s"])))
     if os.geteuid() == 0:
         os.environ["OMPI_ALLOW_RUN_AS_ROOT"] = os.environ["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
     return [*argv, "--bind-to", "none", *one_of(folder)]
@@ -159,10 +178,11 @@ def mpirun(folder: str, plan: dict[str, Any]) -> list[str]:
 
 def srun(folder: str, plan: dict[str, Any]) -> list[str]:
     cpus = os.environ.get("SLURM_CPUS_PER_TASK")
+    is_even = len(plan["tasks"]) == plan["each"] * len(plan["nodes"])
     return [
         "srun",
         "--ntasks=%d" % len(plan["tasks"]),
-        "--ntasks-per-node=%d" % plan["each"],
+        *(["--ntasks-per-node=%d" % plan["each"]] if is_even else []),
         *(["--cpus-per-task=%s" % cpus] if cpus else []),
         # As the plan counts them: node after node.
         "--distribution=block",
@@ -244,46 +264,53 @@ class Together:
                 os.killpg(rank.pid, number)
 
 
-def start_here(folder: str, plan: dict[str, Any]) -> int:
-    return Together(folder, plan).run()
-
-
 def one(folder: str, plan: dict[str, Any]) -> int:
     """The rank that our launcher gave us. It ends when the script does, which is in our process
     group: signals are meant for that."""
     found = [os.environ[name] for name in RANK_NAMES if name in os.environ]
     rank = Rank(folder, plan, int(found[0]) if found else 0)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    rank.start(own_group=plan["tasks"][rank.number][0] == "ps")
-    status = wait_for_workers(rank) if plan["tasks"][rank.number][0] == "ps" else None
-    if status is None:
-        _, status = os.waitpid(rank.pid, 0)
-    rank.ended(status)
+    folder = os.path.join(folder, plans.RANKS)
+    others = [n for n, task in enumerate(plan["tasks"]) if n != rank.number and task[0] != "ps"]
+    ends = [os.path.join(folder, "%d.exit" % n) for n in others]
+    is_server = plan["tasks"][rank.number][0] == "ps"
+    if plan["kind"] == "mpi":
+        rank.start(own_group=True)
+        rank.ended(wait_or_end(rank, [os.path.join(folder, ENDING)]))
+        if rank.failed:
+            # mpirun would kill the others a second after this one is gone.
+            tell_to_end(rank.folder)
+            wait_for(ends, plan["grace_s"] + LATE_S)
+    elif is_server:
+        # On another node than its workers: it goes when their ends are there.
+        rank.start(own_group=True)
+        rank.ended(wait_or_end(rank, ends, releases=True))
+    else:
+        rank.start(own_group=False)
+        rank.ended(os.waitpid(rank.pid, 0)[1])
     return 0 if rank.released else rank.shell_code
 
 
-def wait_for_workers(server: Rank) -> int | None:
-    """A parameter server on another node than its workers: it goes when their ends are there.
-    Returns its wait status, or None while it still has to be waited for."""
-    tasks = server.plan["tasks"]
-    folder = os.path.join(server.folder, plans.RANKS)
-    ends = [os.path.join(folder, "%d.exit" % n) for n, t in enumerate(tasks) if t[0] != "ps"]
-    while not all(map(os.path.exists, ends)):
-        pid, status = os.waitpid(server.pid, os.WNOHANG)
+def wait_or_end(rank: Rank, signs: list[str], *, releases: bool = False) -> int:
+    """The wait status of a process that is asked to end when all files of `signs` are there."""
+    kill_at: float | None = None
+    while True:
+        pid, status = os.waitpid(rank.pid, os.WNOHANG)
         if pid:
             return status
-        time.sleep(WORKERS_S)
-    server.released = True
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(OSError):
-            os.killpg(server.pid, number)
-        end = time.monotonic() + server.plan["grace_s"]
-        while number == signal.SIGTERM and time.monotonic() < end:
-            pid, status = os.waitpid(server.pid, os.WNOHANG)
-            if pid:
-                return status
-            time.sleep(LOOK_S)
-    return None
+        if kill_at is None and all(map(os.path.exists, signs)):
+            rank.released = releases
+            kill_at = time.monotonic() + rank.plan["grace_s"]
+            os.killpg(rank.pid, signal.SIGTERM)
+        elif kill_at is not None and time.monotonic() >= kill_at:
+            os.killpg(rank.pid, signal.SIGKILL)
+        time.sleep(LOOK_S)
+
+
+def wait_for(files: list[str], at_most_s: float) -> None:
+    end = time.monotonic() + at_most_s
+    while not all(map(os.path.exists, files)) and time.monotonic() < end:
+        time.sleep(LOOK_S)
 
 
 def main(argv: list[str]) -> int:
