@@ -94,6 +94,16 @@ async def test_mpi(service: Service, target: str) -> None:
     assert [f[0]["OMPI_COMM_WORLD_RANK"] for f in found] == list(map(str, range(2 * nodes)))
 
 
+@pytest.mark.usefixtures("mpirun")
+async def test_mpi_adds_up(service: Service) -> None:
+    code = (
+        "from mpi4py import MPI\nw = MPI.COMM_WORLD\nprint(w.allreduce(w.Get_rank()), flush=True)"
+    )
+    run = await service.submit(code, "local", distribution={"kind": "mpi", "processes": 4})
+    await service.reached(run, "completed")
+    assert await logs(service, run) == ["6\n"] * 4
+
+
 @pytest.mark.parametrize("asked", [PYTORCH, MPI], ids=["pytorch", "mpi"])
 async def test_one_that_fails_ends_the_others_and_is_named(
     service: Service, mpirun: None, asked: dict[str, Any]
