@@ -267,6 +267,9 @@ class Supervisor:
         if self.follower.usage is not None:
             self.follower.usage.finish()
         code = exit_code(status)
+        if code and not self.follower.reason and self.follower.stop_grace is not None:
+            # Who asked us to stop asked the script as well, and it was the quicker.
+            self.follower.reason = "stopped"
         end: dict[str, Any] = {"reason": "exited", "code": code}
         if code < 0:
             end = {"reason": "signaled", "signal": -code}

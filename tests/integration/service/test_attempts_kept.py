@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -178,3 +179,21 @@ async def test_a_wish_to_cancel_outlives_the_service(tmp_path: Path, attempt: in
         go.touch()
         await service.reached(other, "completed")
         await left_nothing(service)
+
+
+async def test_a_script_that_hears_of_a_stop_before_its_supervisor(service: Service) -> None:
+    """As where an engine signals all processes of a run at once."""
+    run = await service.submit("import time\nprint('up', flush=True)\ntime.sleep(60)", "local")
+    await written(service, run, "up")
+    status = json.loads((service.home / "host" / "runs" / f"{run}.1" / "status.json").read_text())
+    supervisor, script = status["pid"], status["script_pid"]
+    os.kill(supervisor, signal.SIGSTOP)
+    os.kill(script, signal.SIGTERM)
+    os.kill(supervisor, signal.SIGTERM)
+
+    async def dead() -> bool:
+        return ") Z " in Path(f"/proc/{script}/stat").read_text()
+
+    await until(dead, "the script to end")
+    os.kill(supervisor, signal.SIGCONT)
+    assert (await service.reached(run, "canceled", "failed"))["state"] == "canceled"

@@ -252,7 +252,7 @@ class Queue:
         if end is None:
             self.followed.setdefault(handle, ())
             state, message, end = self.judge(handle, folder, status, began)
-        elif end.get("reason") == "stopped" and began and not stop_asked(folder):
+        elif words.may_be_taken(end) and began and not stop_asked(folder):
             state, end = self.taken(handle, end)
         if end is not None:
             self.followed.pop(handle, None)
@@ -347,6 +347,9 @@ class Queue:
         if not reason:
             self.followed.setdefault(handle, ())
             return "running", None
+        if reason == "stopped" and end.get("reason") != "stopped":
+            # It was the script's own end.
+            return "ended", end
         found = words.ended_without_exit(row.state, 0, row.nodes, True)
         return "ended", {**end, "reason": reason, "message": found["message"]}
 

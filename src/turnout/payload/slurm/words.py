@@ -5,6 +5,8 @@ Pure. Names of states and reasons: squeue(1) and `slurm.h` of Slurm 20.11 to 24.
 
 from __future__ import annotations
 
+import signal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -111,6 +113,17 @@ def ended_without_exit(state: str, exit_code: int, nodes: str, began: bool) -> d
         return {"reason": "node", "message": "The run's supervisor died without a word%s." % where}
     text = "Slurm could not start the run%s: state %s, exit code %d." % (where, state, exit_code)
     return {"reason": "supervisor", "message": text}
+
+
+def may_be_taken(end: dict[str, Any]) -> bool:
+    """Whether somebody else may have asked for this end. Slurm asks script and supervisor at once,
+    so the script may be gone before its supervisor has heard of it.
+
+    >>> [may_be_taken(end) for end in ({"reason": "stopped"}, {"reason": "exited", "code": 143})]
+    [True, True]
+    """
+    told = (end.get("signal"), (end.get("code") or 0) - 128)
+    return end.get("reason") == "stopped" or signal.SIGTERM in told
 
 
 def taken(state: str) -> str:
