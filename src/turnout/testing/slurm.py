@@ -27,6 +27,7 @@ from typing_extensions import Self
 
 from turnout.testing.dockerd import Unavailable
 from turnout.testing.separate_hosts import SeparateHosts
+from turnout.testing.slurm_accounting import Accounting
 from turnout.testing.sshd import free_port
 from turnout.testing.waiting import is_running, wait_until
 
@@ -103,7 +104,8 @@ class Slurm:
     `gpus`: fake ones on each node. `memory`: held by cgroups. `power_saving`: nodes are off until
     they are needed. `preemption`: partitions with a higher PriorityTier take nodes back.
     `namespaces`: each node is a host of its own, with a name, an address and processes that others
-    do not see; not with `power_saving`.
+    do not see; not with `power_saving`. `accounting`: with slurmdbd and its database, so that
+    `sacct` answers and limits of `sacctmgr` hold; takes seconds more to start.
     """
 
     def __init__(
@@ -118,12 +120,15 @@ class Slurm:
         power_saving: bool = False,
         preemption: bool = False,
         namespaces: bool = False,
+        accounting: bool = False,
     ) -> None:
         if os.geteuid() != 0:
             raise Unavailable("Slurm's daemons are started by root here")
         for name in PROGRAMS:
             if not shutil.which(name, path=PATH):
                 raise Unavailable(f"there is no {name}: scripts/slurm installs it")
+        if accounting:
+            Accounting.check(PATH)
         if namespaces and power_saving:
             raise ValueError("namespaces and power_saving are not for the same Slurm")
         self.folder = Path(tempfile.mkdtemp(prefix="turnout-slurm-", dir="/tmp"))
@@ -132,6 +137,7 @@ class Slurm:
         self.power_saving = power_saving
         self.gpus = gpus
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.accounting = Accounting(self.folder, self.start, PATH) if accounting else None
         parts = [CONF, HELD if memory else LOOSE]
         parts += [PREEMPTION] if preemption else []
         parts += [POWER] if power_saving else []
@@ -142,18 +148,11 @@ class Slurm:
             "port": free_port(),
         }
         text = "".join(part.format(**words) for part in parts)
+        if self.accounting is not None:
+            text += self.accounting.conf()
         if gpus:
-            text += "GresTypes=gpu\n"
             self.write_gpus(gpus)
-        state = " State=CLOUD" if power_saving else ""
-        gres = f" Gres=gpu:{gpus}" if gpus else ""
-        for name in self.names:
-            host = name if self.hosts else words["host"]
-            address = self.hosts.address_of(name) if self.hosts else words["address"]
-            text += (
-                f"NodeName={name} NodeHostname={host} NodeAddr={address} "
-                f"Port={free_port()} CPUs={cores} RealMemory={memory_mb}{gres}{state}\n"
-            )
+        text += self.lines_of_nodes(f"CPUs={cores} RealMemory={memory_mb}")
         for number, (name, more) in enumerate((partitions or {"main": ""}).items()):
             default = "NO" if number else "YES"
             text += f"PartitionName={name} Nodes=ALL Default={default} State=UP {more}\n"
@@ -171,6 +170,21 @@ class Slurm:
         # munged wants nobody else to be able to write to the socket's folder, all to read it.
         self.folder.chmod(0o755)
         self.environ = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": PATH}
+
+    def lines_of_nodes(self, size: str) -> str:
+        """In slurm.conf: the nodes, each with this size."""
+        gpus = f" Gres=gpu:{self.gpus}" if self.gpus else ""
+        state = " State=CLOUD" if self.power_saving else ""
+        lines = ["GresTypes=gpu"] if self.gpus else []
+        lines += ["AccountingStorageTRES=gres/gpu"] if self.gpus and self.accounting else []
+        for name in self.names:
+            host = name if self.hosts else socket.gethostname()
+            address = self.hosts.address_of(name) if self.hosts else "127.0.0.1"
+            lines.append(
+                f"NodeName={name} NodeHostname={host} NodeAddr={address} Port={free_port()} "
+                f"{size}{gpus}{state}"
+            )
+        return "".join(f"{line}\n" for line in lines)
 
     def write_gpus(self, count: int) -> None:
         """Device files that look like GPUs to Slurm. Not 1:3: its cgroup rule would be that of
@@ -192,6 +206,9 @@ class Slurm:
                 self.hosts.__enter__()
             self.start("munged", *self.munge_options())
             wait_until((self.folder / "munge.sock").exists, "munged to listen")
+            if self.accounting is not None:
+                self.accounting.start()
+                self.run("sacctmgr", "-i", "add", "cluster", "turnout")
             self.controller_start()
             for name in self.names if not self.power_saving else []:
                 self.node_start(name)
@@ -312,8 +329,9 @@ class Slurm:
     def __exit__(self, *error: object) -> None:
         self.end("slurmctld", signal.SIGKILL)
         self.kill_all(*self.names)
-        for key in list(self.processes):
-            self.end(key)
+        for key in reversed(list(self.processes)):
+            # Nothing of theirs is kept.
+            self.end(key, signal.SIGKILL)
         if self.hosts is not None:
             self.hosts.__exit__()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -150,3 +150,18 @@ class TestForms:
                 look = slurm.submit(f"{script} > {tmp_path}/{node}", "-w", node, "--mem=100")
                 slurm.reaches(look, "COMPLETED", "FAILED")
             assert [(tmp_path / node).read_text() for node in ("n1", "n2")] == ["1\n", "0\n"]
+
+    def test_accounts_are_kept_and_limits_held(self) -> None:
+        with made(nodes=1, gpus=1, accounting=True) as slurm:
+            number = slurm.submit("exit 7", "--mem=100")
+            slurm.reaches(number, "FAILED")
+            asked = ("sacct", "-n", "-P", "-X", "-j", number, "-o", "State,ExitCode,User")
+            wait_until(lambda: slurm.run(*asked) == "FAILED|7:0|root", "sacct to know it")
+
+            limits = ("MaxJobs=1", "MaxSubmitJobs=2")
+            slurm.run("sacctmgr", "-i", "modify", "user", "root", "set", *limits)
+            first, second = (slurm.submit("sleep 600", "--mem=100") for _ in range(2))
+            slurm.reaches(first, "RUNNING")
+            assert "AssocMaxSubmitJobLimit" in slurm.call("sbatch", "--wrap", "true").stderr
+            held = "AssocMaxJobsLimit"
+            wait_until(lambda: slurm.job(second)["Reason"] == held, "the second to be held back")
