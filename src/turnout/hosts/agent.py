@@ -173,7 +173,9 @@ class Agent:
                 raise
         answer, data = await future
         if "error" in answer:
-            raise TargetError(f"{self.where}: {answer['error']['message']}")
+            error = answer["error"]
+            later = error.get("code") == "later"
+            raise TargetError(f"{self.where}: {error['message']}", retryable=later)
         return answer["ok"], data
 
     async def put(

@@ -130,9 +130,11 @@ def walk_folder(
             continue
 
 
-def sizes_of(folder: str, watch: list[str]) -> dict[str, int]:
-    """Bytes of every public log that there is, of the records and of the watched files."""
+def sizes_of(folder: str, watch: list[str], ended: bool = False) -> dict[str, int]:
+    """Bytes of every public log that there is, of the records and of the watched files. Those of
+    a run that ended are its last, so they are not what a shared file system remembers."""
     found: dict[str, int] = {}
+    add_size = add_last_size if ended else add_known_size
     for name, file in rundir.LOGS.items():
         add_size(found, name, os.path.join(folder, file))
     for rank in ranks_of(folder):
@@ -157,7 +159,17 @@ def ranks_of(folder: str) -> list[int]:
     return sorted(int(n[:-4]) for n in names if n.endswith(".log") and n[:-4].isdigit())
 
 
-def add_size(found: dict[str, int], name: str, path: str) -> None:
+def add_last_size(found: dict[str, int], name: str, path: str) -> None:
+    """NFS asks its server when a file is opened."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    found[name] = os.fstat(fd).st_size
+    os.close(fd)
+
+
+def add_known_size(found: dict[str, int], name: str, path: str) -> None:
     try:
         found[name] = os.stat(path, follow_symlinks=False).st_size
     except OSError:
@@ -208,7 +220,7 @@ def told(
     """The Observation of a run that is in `state`."""
     found: dict[str, Any] = {"state": state, "message": status.get("message", "")}
     watch = watched(folder)
-    found["sizes"] = sizes_of(folder, watch)
+    found["sizes"] = sizes_of(folder, watch, ended=end is not None)
     found["started_at"] = status.get("started_at")
     try:
         beat = os.stat(os.path.join(folder, rundir.HEARTBEAT)).st_mtime

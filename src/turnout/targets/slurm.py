@@ -7,6 +7,7 @@ Nothing is installed there and nobody needs to be root: the agent of every host 
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Sequence
@@ -42,6 +43,8 @@ from turnout.targets.supervised import SupervisedTarget
 
 #: How long what a site is like is taken to be as it was.
 SITE_S = 60.0
+#: How long nobody asks again after Slurm gave no answer: its agent waits for each.
+NO_ANSWER_S = 5.0
 #: Added to a run's own time limit for Slurm: laying out the folder, the polite end.
 SLACK_S = 300
 
@@ -83,6 +86,8 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
         #: Names of live clusters, which hear of what changed here.
         self.clusters: set[str] = set()
         self.known_site: tuple[float, dict[str, Any]] | None = None
+        self.no_answer: tuple[float, TargetError] | None = None
+        self.asking = asyncio.Lock()
 
     def make_host(self) -> Host:
         return LocalHost() if self.config.here else SSHHost(settings(self.config))
@@ -138,12 +143,19 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
 
     async def site(self) -> dict[str, Any]:
         """Version, partitions, limits: see `payload.slurm.site.facts`."""
-        now = time.monotonic()
-        if self.known_site is None or now > self.known_site[0] + SITE_S:
-            agent = await self.connected()
-            answer, _ = await agent.call("site")
-            self.known_site = (now, answer)
-        return self.known_site[1]
+        async with self.asking:
+            now = time.monotonic()
+            if self.known_site is not None and now <= self.known_site[0] + SITE_S:
+                return self.known_site[1]
+            if self.no_answer is not None and now <= self.no_answer[0] + NO_ANSWER_S:
+                raise self.no_answer[1]
+            try:
+                answer, _ = await (await self.connected()).call("site")
+            except TargetError as e:
+                self.no_answer = (time.monotonic(), e)
+                raise
+            self.known_site, self.no_answer = (now, answer), None
+            return answer
 
     async def nodes(self, partition: str = "") -> list[dict[str, Any]]:
         agent = await self.connected()

@@ -104,6 +104,20 @@ async def test_a_controller_that_is_down_is_waited_for(other: Any, tmp_path: Pat
         assert await service.log(run) == "late\n"
 
 
+async def test_a_service_that_begins_while_the_controller_is_down(
+    other: Any, tmp_path: Path
+) -> None:
+    slurm = other(nodes=1)
+    async with made(OnSlurm(tmp_path / "home")):
+        pass
+    slurm.controller_stop()
+    async with OnSlurm(tmp_path / "home").running() as service:
+        run = await service.on_slurm("print('late')")
+        await service.tells(run, "Slurm does not answer")
+        slurm.controller_start()
+        await service.reached(run, "completed")
+
+
 async def test_a_node_that_is_lost(other: Any, tmp_path: Path) -> None:
     slurm = other(nodes=2)
     code = (

@@ -7,7 +7,7 @@ import socket
 import sys
 
 from turnout.payload import contents, processes, recipes, rundir, supervisor
-from turnout.payload.agent import Agent
+from turnout.payload.agent import Agent, RequestError
 from turnout.payload.slurm import site
 from turnout.payload.slurm.batches import Handover
 from turnout.payload.slurm.children import Children
@@ -91,9 +91,15 @@ class SlurmAgent(Agent):
         return answer, out
 
     def site(self, request: dict[str, Any], body: bytes) -> Answer:
-        return site.facts(), b""
+        try:
+            return site.facts(), b""
+        except site.NoAnswer as e:
+            raise RequestError("later", str(e)) from None
 
     def nodes(self, request: dict[str, Any], body: bytes) -> Answer:
-        found = site.nodes(str(request.get("partition") or ""))
+        try:
+            found = site.nodes(str(request.get("partition") or ""))
+        except site.NoAnswer as e:
+            raise RequestError("later", str(e)) from None
         ours = self.queue.by_node()
         return {"nodes": [{**node, "runs": ours.get(node["name"], [])} for node in found]}, b""

@@ -8,7 +8,8 @@ import shutil
 import time
 
 from turnout.payload import hostfacts, rundir
-from turnout.payload.slurm.commands import call, duration_s, fields, gpus_of, said, whole
+from turnout.payload.slurm.batches import quoted
+from turnout.payload.slurm.commands import Done, call, duration_s, fields, gpus_of, said, whole
 from turnout.payload.slurm.places import FOLDER
 from turnout.payload.slurm.words import NO_FOLDER, OVER
 
@@ -25,8 +26,16 @@ PROBE_S = 15.0
 CONTAINER_PROGRAMS = ("apptainer", "singularity", "enroot")
 
 
+class NoAnswer(Exception):
+    """Slurm's controller tells nothing now: that says nothing of what the site is like."""
+
+    def __init__(self, done: Done) -> None:
+        super().__init__("Slurm does not answer: %s." % said(done))
+
+
 def facts() -> dict[str, Any]:
-    """What a person wants to know before making a cluster on it."""
+    """What a person wants to know before making a cluster on it; raises `NoAnswer`."""
+    known_partitions = partitions()
     config = configuration()
     known = nodes("")
     return {
@@ -37,7 +46,7 @@ def facts() -> dict[str, Any]:
         "power_saving": config.get("ResumeProgram", "(null)") != "(null)",
         "preemption": config.get("PreemptMode", "OFF"),
         "limits": limits(config),
-        "partitions": [summary(row, known) for row in partitions()],
+        "partitions": [summary(row, known) for row in known_partitions],
         "containers": [name for name in CONTAINER_PROGRAMS if shutil.which(name)],
     }
 
@@ -59,8 +68,16 @@ def configuration() -> dict[str, str]:
     return found
 
 
+def answer(argv: list[str]) -> Done:
+    """What a command says that only a controller which is not there makes fail."""
+    done = call(argv, timeout_s=15.0)
+    if done.code:
+        raise NoAnswer(done)
+    return done
+
+
 def partitions() -> list[dict[str, str]]:
-    done = call(["scontrol", "-o", "show", "partition"], timeout_s=15.0)
+    done = answer(["scontrol", "-o", "show", "partition"])
     rows = [fields(line) for line in done.out.splitlines()]
     return [row for row in rows if "PartitionName" in row]
 
@@ -89,7 +106,7 @@ def summary(row: dict[str, str], known: list[dict[str, Any]]) -> dict[str, Any]:
 def nodes(partition: str) -> list[dict[str, Any]]:
     """Nodes of a partition, or all of them ("")."""
     found: list[dict[str, Any]] = []
-    for line in call(["scontrol", "-o", "show", "node"], timeout_s=15.0).out.splitlines():
+    for line in answer(["scontrol", "-o", "show", "node"]).out.splitlines():
         row = fields(line)
         of = row.get("Partitions", "").split(",")
         if "NodeName" not in row or (partition and partition not in of):
@@ -131,8 +148,10 @@ def limits(config: dict[str, str]) -> list[str]:
 
 def problems(root: str, partition: str) -> list[dict[str, str]]:
     """What keeps runs from being handed over here: `code`, `message` and `fix` of each."""
-    found = of_commands() or of_partition(partition)
-    return found or of_folder(root, partition)
+    try:
+        return of_commands() or of_partition(partition) or of_folder(root, partition)
+    except NoAnswer as e:
+        return [problem("slurm_down", str(e), "`scontrol ping` tells more.")]
 
 
 def of_commands() -> list[dict[str, str]]:
@@ -179,7 +198,8 @@ def of_folder(root: str, partition: str) -> list[dict[str, str]]:
         return []
     probe = os.path.join(rundir.make_folder(os.path.join(root, FOLDER)), "probe.%d" % os.getpid())
     rundir.write_file(probe, b"")
-    script = "#!/bin/sh\nmv '%s' '%s.seen' || exit %d\n" % (probe, probe, NO_FOLDER)
+    there, seen = quoted(probe), quoted(probe + ".seen")
+    script = "#!/bin/sh\nmv %s %s || exit %d\n" % (there, seen, NO_FOLDER)
     options = ["--partition=%s" % partition] if partition else []
     argv = ["sbatch", "--parsable", "--job-name=turnout-check", "--time=1", "--output=/dev/null"]
     number = call([*argv, "--chdir=/", *options], script).out.strip().partition(";")[0]
