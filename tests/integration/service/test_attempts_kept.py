@@ -18,7 +18,7 @@ from tests.integration.service.test_clusters import Service, waits_for
 from turnout.service.runs import collect
 from turnout.spec.errors import TargetError
 from turnout.targets.supervised import SupervisedTarget
-from turnout.testing.waiting import until
+from turnout.testing.waiting import is_running, until
 
 #: Like `COUNTS`, but no attempt ends by itself.
 STAYS = COUNTS.replace("while not before:", "while True:")
@@ -192,7 +192,7 @@ async def test_a_script_that_hears_of_a_stop_before_its_supervisor(service: Serv
     os.kill(supervisor, signal.SIGTERM)
 
     async def dead() -> bool:
-        return ") Z " in Path(f"/proc/{script}/stat").read_text()
+        return not is_running(script)
 
     await until(dead, "the script to end")
     os.kill(supervisor, signal.SIGCONT)

@@ -32,8 +32,8 @@ def asked(tmp_path: Path) -> Queue:
 def folder(asked: Queue) -> str:
     """Of a run that Slurm took as the only one of batch "new"."""
     folder = rundir.make_folder(rundir.run_folder(asked.root, RUN))
-    rundir.write_json(os.path.join(folder, rundir.TICKET), {"run": "e_1_ab"})
-    rundir.write_json(os.path.join(folder, POINTER), {"batch": "new", "index": 0})
+    rundir.write_json(str(Path(folder) / rundir.TICKET), {"run": "e_1_ab"})
+    rundir.write_json(str(Path(folder) / POINTER), {"batch": "new", "index": 0})
     record: dict[str, Any] = {"handles": [RUN], "at": time.time() - 60, "number": "2"}
     rundir.write_json(batch_path(asked.root, "new"), record)
     return folder
@@ -47,7 +47,7 @@ def says(asked: Queue, batch: str, state: str, at: float | None = None) -> None:
 
 
 def ended(folder: str, reason: str) -> None:
-    rundir.write_json(os.path.join(folder, rundir.EXIT), {"reason": reason, "code": 0})
+    rundir.write_json(str(Path(folder) / rundir.EXIT), {"reason": reason, "code": 0})
 
 
 def test_the_batch_that_began_is_the_runs(asked: Queue, folder: str) -> None:
@@ -57,7 +57,7 @@ def test_the_batch_that_began_is_the_runs(asked: Queue, folder: str) -> None:
     says(asked, "new", "COMPLETED")
     says(asked, "old", "RUNNING")
     assert asked.observe(RUN)["state"] == "preparing"
-    assert not os.path.exists(os.path.join(folder, rundir.EXIT))
+    assert not (Path(folder) / rundir.EXIT).exists()
 
 
 def test_an_end_that_comes_late_through_a_shared_file_system(
@@ -105,7 +105,7 @@ def test_a_claim_without_links(folder: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "link", refuse)
     assert node.claim(folder, "new", 0)
     assert not node.claim(folder, "old", 0)
-    assert rundir.read_mapping(os.path.join(folder, "slurm.begun"))["batch"] == "new"
+    assert rundir.read_mapping(str(Path(folder) / "slurm.begun"))["batch"] == "new"
 
 
 def test_a_batch_is_looked_for_once(
@@ -120,7 +120,7 @@ def test_a_batch_is_looked_for_once(
     handles = [f"e_{number}_ab.1" for number in range(5)]
     for handle in handles:
         there = rundir.make_folder(rundir.run_folder(asked.root, handle))
-        rundir.write_json(os.path.join(there, POINTER), {"batch": "lost", "index": 0})
+        rundir.write_json(str(Path(there) / POINTER), {"batch": "lost", "index": 0})
     rundir.write_json(batch_path(asked.root, "lost"), {"handles": handles, "number": None})
     assert asked.handover.carry_out(handles) == ""
     assert (tmp_path / "calls").read_text() == "x\n"
@@ -135,7 +135,7 @@ def test_sbatch_hands_on_what_the_person_has(
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", f"{sbatch.parent}:/bin:/usr/bin")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    rundir.remove_quietly(os.path.join(folder, POINTER))
+    rundir.remove_quietly(str(Path(folder) / POINTER))
     assert asked.handover.carry_out([RUN]) == ""
     variables = (tmp_path / "env").read_text().splitlines()
     assert "LC_ALL=C.UTF-8" in variables
