@@ -130,7 +130,7 @@ def through_mpirun(folder: str, plan: dict[str, Any], argv: list[str]) -> int:
         tell_to_end(folder)
 
     signal.signal(signal.SIGTERM, ask)
-    child = subprocess.Popen(argv, start_new_session=True)
+    child = subprocess.Popen(argv, start_new_session=True, preexec_fn=die_with_parent)
     while True:
         try:
             return child.wait(LOOK_S)
@@ -138,6 +138,11 @@ def through_mpirun(folder: str, plan: dict[str, Any], argv: list[str]) -> int:
             late = asked_at and time.monotonic() > asked_at[0] + plan["grace_s"] + LATE_S
             if late:
                 os.killpg(child.pid, signal.SIGKILL)
+
+
+def die_with_parent() -> None:
+    """Nothing of a run outlives its supervisor, however that ends."""
+    processes.control(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def tell_to_end(folder: str) -> None:
@@ -269,6 +274,7 @@ def one(folder: str, plan: dict[str, Any]) -> int:
     group: signals are meant for that."""
     found = [os.environ[name] for name in RANK_NAMES if name in os.environ]
     rank = Rank(folder, plan, int(found[0]) if found else 0)
+    die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     folder = os.path.join(folder, plans.RANKS)
     others = [n for n, task in enumerate(plan["tasks"]) if n != rank.number and task[0] != "ps"]
