@@ -67,12 +67,15 @@ class Handover:
         self.store = store
         self.python = python
         self.folder = rundir.make_folder(os.path.join(root, FOLDER))
+        #: What was looked for in this handing over: once for each batch, not for each run.
+        self.numbers: dict[str, str | None] = {}
 
     def carry_out(self, handles: list[str]) -> str:
         """Hand all of them over; returns why some wait on ("" when none do)."""
         lock = os.open(os.path.join(self.folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            self.numbers = {}
             problem = ""
             for name, arguments, group in self.groups(handles):
                 problem = self.give(name, arguments, group) or problem
@@ -112,7 +115,9 @@ class Handover:
         if found.get("number"):
             return True
         # Somebody was killed between asking and writing down the answer.
-        number = self.look_for(batch)
+        if batch not in self.numbers:
+            self.numbers[batch] = self.look_for(batch)
+        number = self.numbers[batch]
         if number is None:
             return True
         if number:
@@ -138,7 +143,7 @@ class Handover:
             pointer = os.path.join(rundir.run_folder(self.root, handle), POINTER)
             rundir.write_json(pointer, {"batch": batch, "index": index})
         done = commands.call(
-            self.command(name, arguments, batch, len(handles)), self.script(batch)
+            self.command(name, arguments, batch, len(handles)), self.script(batch), env={}
         )
         number = done.out.strip().partition(";")[0]
         if not done.code and number.isdigit():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 
 from turnout.payload import supervisor
-from turnout.payload.slurm.commands import UNCUT
+from turnout.payload.slurm.commands import COMMAND_S, UNCUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Children:
 
         def become() -> str:
             os.dup2(1, 2)
+            # One that hangs is ended: nothing else would be asked after it.
+            signal.alarm(int(4 * COMMAND_S))
             os.execvpe(argv[0], argv, {**os.environ, **UNCUT})  # noqa: S606
 
         self.fork(become, done)

@@ -44,15 +44,21 @@ class Row(NamedTuple):
     reason: str
 
 
-def call(argv: list[str], text: str = "", timeout_s: float = COMMAND_S) -> Done:
-    """Run a command of Slurm to its end. What cannot be started is an answer too."""
+def call(
+    argv: list[str],
+    text: str = "",
+    timeout_s: float = COMMAND_S,
+    env: dict[str, str] = UNCUT,
+) -> Done:
+    """Run a command of Slurm to its end, with `env` beside our own variables: what sbatch has, a
+    run has too. What cannot be started is an answer too."""
     try:
         done = subprocess.run(
             argv,
             input=text.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **UNCUT},
+            env={**os.environ, **env},
             timeout=timeout_s,
             check=False,
         )

@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
         return 1
     handle = handles[index]
     folder = rundir.run_folder(root, handle)
-    if not os.path.isdir(folder) or not claim(folder):
+    if not os.path.isdir(folder) or not claim(folder, batch, index):
         return 0
     lock = os.open(os.path.join(folder, rundir.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     # Not every shared file system has locks; `BEGUN` has decided already.
@@ -44,13 +44,15 @@ def main(argv: list[str]) -> int:
     os._exit(0)
 
 
-def claim(folder: str) -> bool:
+def claim(folder: str, batch: str, index: int) -> bool:
     """Whether this process is the one to carry the run out.
 
     A Slurm that lost its state may start a run twice: the first goes on alone. One that was put
     back in the queue by an administrator would mix with what the first start left: that is the
     end of the attempt."""
     me: dict[str, Any] = {
+        "batch": batch,
+        "index": index,
         "number": os.environ.get("SLURM_JOB_ID", ""),
         "restart": int(os.environ.get("SLURM_RESTART_COUNT") or 0),
         "node": os.environ.get("SLURMD_NODENAME", ""),
@@ -64,8 +66,27 @@ def claim(folder: str) -> bool:
         os.link(mine, there)
         return True
     except FileExistsError:
+        # The answer of a server that is asked twice: it was ours that came through.
+        if os.stat(mine).st_nlink > 1:
+            return True
         if me["restart"] > int(rundir.read_mapping(there).get("restart") or 0):
             end(folder, "node", "Slurm started the run a second time.")
         return False
+    except OSError:
+        # A file system without links.
+        return claim_without_link(mine, there)
     finally:
         rundir.remove_quietly(mine)
+
+
+def claim_without_link(mine: str, there: str) -> bool:
+    try:
+        fd = os.open(there, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return False
+    try:
+        with open(mine, "rb") as file:
+            rundir.write_all(fd, file.read())
+    finally:
+        os.close(fd)
+    return True

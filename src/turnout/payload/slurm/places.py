@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 FOLDER = "slurm"
 #: In a run folder: which batch the run is in, `{"batch": str, "index": int}`.
 POINTER = "slurm.json"
-#: In a run folder: written by the node that took the run, so that no second one does.
+#: In a run folder: written by the node that took the run, so that no second one does; with the
+#: batch that it was in, which may be another than the last one that it was handed over in.
 BEGUN = "slurm.begun"
 
 
@@ -23,6 +25,13 @@ def batch_path(root: str, batch: str) -> str:
     if not rundir.HANDLE.fullmatch(batch):
         raise ValueError("%r cannot be a batch" % (batch,))
     return os.path.join(root, FOLDER, batch + ".json")
+
+
+def look_afresh(folder: str) -> None:
+    """From now on names are there that other machines made. NFS remembers for half a minute that
+    a file was not there; opening its folder makes it ask again."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def end(folder: str, reason: str, message: str, **more: object) -> None:

@@ -72,8 +72,12 @@ class Queue:
         #: Slurm's numbers to be ended, and whether a command is ending some.
         self.ending: dict[tuple[str, ...], list[str]] = {SCANCEL: [], SIGNAL: []}
         self.is_ending = False
-        #: Handle → (batch, index), once Slurm is to have it.
+        #: Handle → (batch, index), once Slurm is to have it; of those in `settled` it is the one
+        #: that began, of which there is only one.
         self.pointers: dict[str, tuple[str, int]] = {}
+        self.settled: set[str] = set()
+        #: Since when runs are seen that are over for Slurm or by their own word, but not both.
+        self.doubted: dict[str, float] = {}
         self.user = str(os.getuid())
 
     # -- time --------------------------------------------------------------------------------
@@ -205,7 +209,9 @@ class Queue:
             row = self.row_of(handle)
             if row is None or row.state in ("PENDING", "CONFIGURING"):
                 continue
-            seen = signature(rundir.run_folder(self.root, handle))
+            folder = rundir.run_folder(self.root, handle)
+            places.look_afresh(folder)
+            seen = signature(folder)
             if seen != before:
                 self.followed[handle] = seen
                 news.append(handle)
@@ -222,6 +228,15 @@ class Queue:
             if known[0]:
                 self.pointers[handle] = known
         return known
+
+    def settle(self, handle: str, folder: str) -> None:
+        """Look where the run began: one that was handed over twice, since Slurm's answer did not
+        come, may have begun with the first."""
+        if handle not in self.settled:
+            self.settled.add(handle)
+            found = rundir.read_mapping(os.path.join(folder, BEGUN))
+            if found.get("batch"):
+                self.pointers[handle] = str(found["batch"]), int(found.get("index") or 0)
 
     def row_of(self, handle: str) -> commands.Row | None:
         return self.rows.get(self.pointer(handle))
@@ -243,12 +258,15 @@ class Queue:
     def observe(self, handle: str) -> dict[str, Any]:
         """As `contents.observe`, with what Slurm says."""
         folder = rundir.run_folder(self.root, handle)
+        places.look_afresh(folder)
         status = rundir.read_mapping(os.path.join(folder, rundir.STATUS))
         end = rundir.read_json(os.path.join(folder, rundir.EXIT))
         if not os.path.exists(os.path.join(folder, rundir.TICKET)):
             return {"state": "absent"}
         state, message = "ended", ""
         began = os.path.exists(os.path.join(folder, BEGUN))
+        if began:
+            self.settle(handle, folder)
         if end is None:
             self.followed.setdefault(handle, ())
             state, message, end = self.judge(handle, folder, status, began)
@@ -275,7 +293,7 @@ class Queue:
         if row is None:
             return self.unknown(handle, folder, status, record, began)
         if row.state in words.OVER:
-            return self.over(folder, row, began)
+            return self.over(handle, folder, row, began)
         if began:
             return status.get("state") or "preparing", status.get("message") or "", None
         if row.state == "PENDING":
@@ -327,10 +345,13 @@ class Queue:
         return "ended", "", {"reason": "node", "message": text}
 
     def over(
-        self, folder: str, row: commands.Row, began: bool
+        self, handle: str, folder: str, row: commands.Row, began: bool
     ) -> tuple[str, str, dict[str, Any] | None]:
         """Slurm says that it is over. Its end may not have come through a shared file system."""
         end = rundir.read_json(os.path.join(folder, rundir.EXIT))
+        if end is None and row.state == "COMPLETED" and self.in_doubt(handle):
+            # Its supervisor left in order, so it wrote how the run ended.
+            return "running" if began else "preparing", "", None
         if end is None:
             code = exit_code(row.number) if row.state == "FAILED" else 0
             found = words.ended_without_exit(row.state, code, row.nodes, began)
@@ -341,14 +362,19 @@ class Queue:
     def taken(self, handle: str, end: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
         """Somebody else asked the run to end: Slurm knows who, a moment later."""
         row = self.row_of(handle)
-        if row is None:
+        seen_at = self.doubted.setdefault(handle, time.time())
+        if row is None and self.answered_at > seen_at:
             return "ended", end
-        reason = words.taken(row.state)
-        if not reason:
+        reason = words.taken(row.state) if row is not None else ""
+        if row is None or not reason:
             self.followed.setdefault(handle, ())
             return "running", None
         found = words.ended_without_exit(row.state, 0, row.nodes, True)
         return "ended", {**end, "reason": reason, "message": found["message"]}
+
+    def in_doubt(self, handle: str) -> bool:
+        since = self.doubted.setdefault(handle, time.time())
+        return time.time() < since + UNKNOWN_S
 
     def by_node(self) -> dict[str, list[str]]:
         """Runs of ours by the node that they are on, by their ids."""
@@ -413,8 +439,15 @@ class Queue:
         self.look_s = 0.0
 
     def forget(self, handle: str) -> None:
-        for known in (self.followed, self.to_give, self.canceled, self.pointers):
+        for known in (
+            self.followed,
+            self.to_give,
+            self.canceled,
+            self.pointers,
+            self.doubted,
+        ):
             known.pop(handle, None)
+        self.settled.discard(handle)
 
 
 def signature(folder: str) -> tuple[object, ...]:
