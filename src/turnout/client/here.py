@@ -22,8 +22,11 @@ def is_here(client: Client, target: str) -> bool:
     """Whether runs of the target are processes on this machine: `local`, or nodes cut from it."""
     if embedded.is_hosted():
         return False
-    if target == "local" or target.lower() == RUN_BASED:
+    if target == "local":
         return True
+    if target.lower() == RUN_BASED:
+        settings = client.get("/v1/config")["settings"]
+        return not any(x["key"] == "clusters.engine" and x["value"] for x in settings)
     try:
         found = client.get(f"/v1/targets/{segment(target)}")
         return found["kind"] == "cluster" and not found.get("config", {}).get("engine")

@@ -79,6 +79,27 @@ async def test_max_nodes_holds(service: OnSlurm, tmp_path: Path) -> None:
         await service.reached(run, "completed")
 
 
+async def test_an_engine_for_all_clusters(service: OnSlurm) -> None:
+    """Clusters that name no engine, and those of one run, as scripts of v1 make them."""
+    body = {"value": "lab"}
+    assert (await service.web.put("/v1/config/clusters.engine", json=body)).status_code == 200
+    answer = await service.create("cpu", min_nodes=1)
+    assert answer.json()["config"]["engine"] == "lab"
+    assert "min_nodes has no effect" in (await service.get("targets/cpu"))["cluster"]["limits"]
+    run = await service.submit(WHERE, "cpu")
+    sections = {"amlcompute": {"vm_size": "STANDARD_D2_V2"}}
+    alone = await service.submit(WHERE, "amlcompute", sections=sections)
+    for one in (run, alone):
+        await service.reached(one, "completed")
+        assert (await service.log(one)).startswith("n")
+
+    async def gone() -> bool:
+        names = [t["name"] for t in (await service.get("targets"))["targets"]]
+        return names == ["local", "cpu", "hpc"]
+
+    await until(gone, "the cluster of one run to go with it")
+
+
 # -- cancel in every state
 
 

@@ -23,6 +23,8 @@ def configuration(target: str) -> RunConfiguration:
 def targets(service: FakeService) -> None:
     service("GET", "/v1/targets/cpu", {"kind": "cluster"})
     service("GET", "/v1/targets/lab", {"kind": "ssh"})
+    service("GET", "/v1/targets/hpc", {"kind": "cluster", "config": {"engine": "slurm"}})
+    service("GET", "/v1/config", {"settings": []})
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,7 @@ def targets(service: FakeService) -> None:
         ("amlcompute", True),
         ("AmlCompute", True),
         ("lab", False),
+        ("hpc", False),
         ("nowhere", False),
     ],
 )
@@ -40,6 +43,11 @@ def test_this_process_has_the_python(client: Client, target: str, expected: bool
     assert is_here(client, target) is expected
     found = at_home(client, configuration(target).to_spec("train.py")).environment.interpreter
     assert found == (sys.executable if expected else "python")
+
+
+def test_clusters_of_one_run_may_be_on_an_engine(client: Client, service: FakeService) -> None:
+    service("GET", "/v1/config", {"settings": [{"key": "clusters.engine", "value": "lab"}]})
+    assert not is_here(client, "amlcompute")
 
 
 def test_a_hosted_service_is_another_machine(

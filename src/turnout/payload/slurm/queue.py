@@ -376,12 +376,8 @@ class Queue:
         return "ended", {**end, "reason": reason, "message": found["message"]}
 
     def in_doubt(self, handle: str) -> bool:
-<<<<<<< HEAD
-        return time.time() < self.doubted.setdefault(handle, time.time()) + UNKNOWN_S
-=======
         since = self.doubted.setdefault(handle, time.time())
         return time.time() < since + UNKNOWN_S
->>>>>>> review
 
     def by_node(self) -> dict[str, list[str]]:
         """Runs of ours by the node that they are on, by their ids."""

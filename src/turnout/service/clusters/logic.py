@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from turnout.service.clusters import machine
 from turnout.service.clusters.tables import ClusterEventRow, NodeRow
 from turnout.service.db import Database, Session, now
+from turnout.service.environments import config as settings
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.pool import TargetPool
 from turnout.service.targets.tables import TargetRow
@@ -38,7 +39,15 @@ async def size_there(pool: TargetPool, config: Mapping[str, Any]) -> tuple[Size,
     return fitted(size_of(str(config["vm_size"])), there)
 
 
-async def config_for_run(pool: TargetPool, spec: RunSpec) -> dict[str, Any] | None:
+async def with_engine(db: Database, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration, on the workspace's engine where it names none."""
+    if "engine" in config:
+        return dict(config)
+    engine = await settings.value(db, "clusters.engine")
+    return {**config, "engine": engine} if engine else dict(config)
+
+
+async def config_for_run(db: Database, pool: TargetPool, spec: RunSpec) -> dict[str, Any] | None:
     """The cluster that a run asks for itself alone; None when it names a target."""
     if spec.target.lower() != RUN_BASED:
         return None
@@ -49,11 +58,12 @@ async def config_for_run(pool: TargetPool, spec: RunSpec) -> dict[str, Any] | No
             "A run with target 'amlcompute' gets a cluster of its own: say of which size "
             "(run_config.amlcompute.vm_size = 'STANDARD_D2_V2')."
         )
-    config = {
+    config: dict[str, Any] = {
         "vm_size": section["vm_size"],
         "max_nodes": max(int(section.get("cluster_max_node_count") or 1), spec.node_count),
         "vm_priority": section.get("vm_priority") or "dedicated",
     }
+    config = await with_engine(db, config)
     await size_there(pool, config)
     # All of it, with the defaults: whoever reads the row finds what any cluster has.
     return registry.config("cluster", config).model_dump()

@@ -14,6 +14,7 @@ from turnout.service.environments.tables import SettingRow
 from turnout.spec.environments import IMAGE
 from turnout.spec.errors import EnvironmentSpecError, NotFoundError, UserError
 from turnout.spec.records import nearest
+from turnout.spec.runs import NAME
 from turnout.spec.sources import check_address
 
 CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -64,6 +65,12 @@ def channels(text: str) -> tuple[str, ...]:
 def image(text: str) -> str:
     if text and not IMAGE.fullmatch(text):
         raise ValueError("an image's name such as 'python:3.12', or nothing")
+    return text
+
+
+def engine(text: str) -> str:
+    if text and not NAME.fullmatch(text):
+        raise ValueError("an engine's name, or nothing")
     return text
 
 
@@ -119,6 +126,13 @@ KNOWN: Mapping[str, Setting] = {
     "environments.keep_days": Setting(
         "DAYS", "30", "Environments that no run used for so long may be pruned.", days
     ),
+    "clusters.engine": Setting(
+        "NAME",
+        "",
+        "The engine of clusters that name none, also of those made for one run; empty: they are "
+        "parts of the machine of the service.",
+        engine,
+    ),
 }
 PATTERN = "environments.channel.<name>"
 CHANNEL_KEY = "environments.channel."
@@ -171,6 +185,11 @@ async def stored(db: Database) -> dict[str, str]:
     async with db.read() as session:
         rows = await session.scalars(select(SettingRow).order_by(SettingRow.key))
         return {row.key: row.value for row in rows}
+
+
+async def value(db: Database, key: str) -> Any:
+    """What is set, or the default."""
+    return checked(key, (await stored(db)).get(key, setting_of(key).default))
 
 
 async def list_all(db: Database) -> list[dict[str, Any]]:

@@ -84,7 +84,7 @@ async def create_run(body: NewRunBody, service: Service, response: Response) -> 
     spec = logic.checked_spec(new)
     waits, own = False, None
     if spec is not None:
-        own = await clusters.config_for_run(service.pool, spec)
+        own = await clusters.config_for_run(service.db, service.pool, spec)
         if own is None:
             target = await service.pool.get(spec.target)
             targets.refuse_engine(target)

@@ -54,6 +54,7 @@ async def host_key(body: IdentityBody, service: Service) -> View:
 @router.post("", status_code=201)
 async def attach(body: TargetBody, service: Service) -> View:
     if registry.kind(body.kind).gives_nodes:
+        body.config = await clusters.with_engine(service.db, body.config)
         await clusters.check_new(service.pool, body.name, body.config)
     found = await logic.attach(service.db, service.pool, logic.NewTarget(**body.model_dump()))
     service.clusters.hint()
