@@ -42,6 +42,8 @@ DROPPED = (
     "AZUREML_RUN_",
     "AZUREML_ARM_",
 )
+#: What Slurm tells of the part of the node that it gave.
+FROM_SLURM = ("SLURM", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES")
 
 
 class Supervisor:
@@ -239,6 +241,9 @@ class Supervisor:
         host = self.host_variables()
         unbuffered = {"PYTHONUNBUFFERED": host.get("PYTHONUNBUFFERED", "1")}
         env = {**unbuffered, **activation.env}
+        if self.ticket.get("slurm"):
+            # In a container too, where this machine's own variables mean nothing.
+            env.update({k: v for k, v in host.items() if k.startswith(FROM_SLURM)})
         if self.ticket.get("nodes"):
             env.update(self.slices[0].variables())
         env.update(self.ticket.get("variables") or {})
