@@ -7,11 +7,11 @@ import socket
 import sys
 
 from turnout.payload import contents, processes, recipes, rundir, supervisor
-from turnout.payload.agent import Agent, RequestError
+from turnout.payload.agent import Agent, RequestError, in_background
 from turnout.payload.slurm import site
 from turnout.payload.slurm.batches import Handover
 from turnout.payload.slurm.children import Children
-from turnout.payload.slurm.places import POINTER
+from turnout.payload.slurm.places import POINTER, tidy
 from turnout.payload.slurm.preparing import Preparer
 from turnout.payload.slurm.queue import Queue
 from turnout.payload.store import Store
@@ -33,6 +33,7 @@ class SlurmAgent(Agent):
         self.children = Children(self.poll)
         handover = Handover(root, payload, str(store.root), sys.executable)
         self.queue = Queue(root, handover, self.children, self.changed)
+        in_background(lambda: tidy(root))
 
     def wait(self) -> list[int]:
         due = self.queue.due()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOLDER = "slurm"
+#: A batch's file is kept at least so long.
+KEPT_S = 3600.0
 #: In a run folder: which batch the run is in, `{"batch": str, "index": int}`.
 POINTER = "slurm.json"
 #: In a run folder: written by the node that took the run, so that no second one does; with the
@@ -32,6 +34,20 @@ def look_afresh(folder: str) -> None:
     a file was not there; opening its folder makes it ask again."""
     with contextlib.suppress(OSError):
         os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
+def tidy(root: str) -> None:
+    """Remove the files of batches whose runs are all gone."""
+    old = time.time() - KEPT_S
+    folder = os.path.join(root, FOLDER)
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        path = os.path.join(folder, name)
+        with contextlib.suppress(OSError, ValueError):
+            if not name.endswith(".json") or os.stat(path).st_mtime > old:
+                continue
+            handles = rundir.read_mapping(path).get("handles") or []
+            if not any(os.path.isdir(rundir.run_folder(root, handle)) for handle in handles):
+                os.unlink(path)
 
 
 def end(folder: str, reason: str, message: str, **more: object) -> None:
