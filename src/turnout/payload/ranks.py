@@ -55,6 +55,8 @@ class Rank:
             code = 127
             try:
                 self.become(own_group)
+            except processes.StartError as e:
+                say(self.folder, str(e))
             except OSError as e:
                 os.write(2, ("%s: %s\n" % (self.plan["argv"][0], e.strerror)).encode())
             finally:
@@ -63,7 +65,7 @@ class Rank:
     def become(self, own_group: bool) -> None:
         if own_group:
             os.setpgid(0, 0)
-        processes.control(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -72,7 +74,9 @@ class Rank:
             with open(os.path.join(node["group"], "cgroup.procs"), "w") as file:
                 file.write(str(os.getpid()))
         if node.get("cores"):
-            os.sched_setaffinity(0, node["cores"])
+            # In a container the run's own arguments for its engine may have given others.
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, node["cores"])
         if self.number:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             log = os.open(
@@ -82,8 +86,16 @@ class Rank:
             os.dup2(log, 2)
             os.close(log)
         env = {**os.environ, **plans.variables(self.plan, self.number)}
+        if not node.get("cores") and not self.plan["slurm"] and self.plan["each"] > 1:
+            cores = len(os.sched_getaffinity(0))
+            env.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.plan["each"])))
         argv = plans.filled(self.plan["argv"], env)
-        os.execvpe(argv[0], argv, env)  # noqa: S606
+        program = processes.find_program(argv[0], env.get("PATH", os.defpath), os.getcwd())
+        try:
+            os.execve(program, argv, env)  # noqa: S606
+        except OSError as e:
+            text = processes.why_not(argv[0], program, e.errno or 0)
+            raise processes.StartError(text) from None
 
     def ended(self, status: int) -> None:
         self.end = {"at": time.time(), "node": plans.node_of(self.plan, self.number).get("node")}
@@ -115,9 +127,14 @@ def start(folder: str, plan: dict[str, Any]) -> int:
             os.execvp("srun", srun(folder, plan))  # noqa: S606
     except FileNotFoundError as e:
         text = MISSING if e.filename == "mpirun" else "There is no srun on the node."
-        rundir.write_json(os.path.join(folder, plans.RANKS, "said.json"), {"message": text})
+        say(folder, text)
         return 127
     return Together(folder, plan).run()
+
+
+def say(folder: str, text: str) -> None:
+    """Why the run could not be started."""
+    rundir.write_json(os.path.join(folder, plans.RANKS, plans.SAID), {"message": text})
 
 
 def through_mpirun(folder: str, plan: dict[str, Any], argv: list[str]) -> int:
