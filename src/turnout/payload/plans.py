@@ -51,17 +51,15 @@ def made(
     if kind == "tensorflow":
         workers, servers = int(asked["workers"]), int(asked["parameter_servers"])
         tasks = [["worker", n] for n in range(workers)] + [["ps", n] for n in range(servers)]
-        # One after another over the nodes, as even as can be.
-        each = -(-len(tasks) // len(nodes))
     else:
-        each = int(asked.get("processes") or 1)
-        tasks = [["", n] for n in range(each * len(nodes))]
+        tasks = [["", n] for n in range(int(asked.get("processes") or 1) * len(nodes))]
     return {
         "kind": kind,
         "argv": argv,
         "nodes": nodes,
-        "each": each,
+        "each": -(-len(tasks) // len(nodes)),
         "tasks": tasks,
+        "places": places(len(tasks), len(nodes)),
         "given": {name: given[name] for name in SHARES if name in given},
         "ports": ports[: max(1, len(tasks))],
         "grace_s": float(ticket.get("grace_s", 10.0)),
@@ -69,8 +67,19 @@ def made(
     }
 
 
+def places(tasks: int, nodes: int) -> list[int]:
+    """On which node each task is: one node after another, as even as can be, the first ones having
+    one more. srun shares them out in the same way.
+
+    >>> places(4, 3)
+    [0, 0, 1, 2]
+    """
+    each, more = divmod(tasks, nodes)
+    return [node for node in range(nodes) for _ in range(each + (node < more))]
+
+
 def node_of(plan: dict[str, Any], rank: int) -> dict[str, Any]:
-    return plan["nodes"][rank // plan["each"]]
+    return plan["nodes"][plan["places"][rank]]
 
 
 def variables(plan: dict[str, Any], rank: int) -> dict[str, str]:

