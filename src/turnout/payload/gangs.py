@@ -46,14 +46,13 @@ class Gang:
         return [*ours, "-S", "-E", "-c", CODE, self.payload, "start", self.folder]
 
     def nodes(self, isolated: bool) -> list[dict[str, Any]]:
-        """Nodes that are parts of this machine. A container holds all of them together."""
+        """Nodes that are parts of this machine. A container holds the memory of all together."""
         given: list[dict[str, Any]] = self.ticket.get("nodes") or []
         found = [{"node": node["node"], "address": "127.0.0.1"} for node in given]
-        if not isolated:
-            for node, its, part in zip(found, given, self.slices):
-                node.update(cores=its["cores"], gpus=its["gpus"])
-                if len(given) > 1:
-                    node["group"] = part.folder
+        for node, its, part in zip(found, given, self.slices):
+            node.update(cores=its["cores"], gpus=its["gpus"])
+            if len(given) > 1 and not isolated:
+                node["group"] = part.folder
         return found or [{"node": os.uname().nodename, "address": "127.0.0.1"}]
 
     def end(self, code: int, name_of_signal: Any) -> tuple[dict[str, Any], str]:
@@ -62,10 +61,13 @@ class Gang:
             rank: rundir.read_mapping(os.path.join(self.folder, plans.RANKS, "%d.exit" % rank))
             for rank in range(len(self.plan["tasks"]))
         }
-        said = rundir.read_mapping(os.path.join(self.folder, plans.RANKS, "said.json"))
+        said = rundir.read_mapping(os.path.join(self.folder, plans.RANKS, plans.SAID))
+        if said.get("message"):
+            # Nothing was started.
+            return {"reason": "prepare", "code": None}, str(said["message"])
         first = plans.first_failure(self.plan, {r: e for r, e in ends.items() if e})
         if first is None:
-            return {"reason": "exited", "code": code}, str(said.get("message") or "")
+            return {"reason": "exited", "code": code}, ""
         end = ends[first]
         words = plans.words(self.plan, first, end, name_of_signal(end.get("signal")))
         if end.get("signal"):

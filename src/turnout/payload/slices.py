@@ -96,10 +96,28 @@ class Slice:
                 os.rmdir(self.folder)
 
 
+def variables_of(parts: list[Slice]) -> dict[str, str]:
+    """What programs look at, for a run that has all of these; its processes are told their own."""
+    found = parts[0].variables()
+    found["CUDA_VISIBLE_DEVICES"] = ",".join(str(gpu) for part in parts for gpu in part.gpus)
+    return found
+
+
 def end_processes(handle: str) -> None:
     """Kill what is left of an attempt whose supervisor died, where its cgroup tells of it."""
     parent, _ = parent_group()
-    folder = os.path.join(parent, "turnout-" + handle)
+    own = "turnout-" + handle
+    try:
+        names = os.listdir(parent) if parent else []
+    except OSError:
+        return
+    for name in names:
+        # With several nodes there is one for each, by its name.
+        if name == own or name.startswith(own + "-"):
+            end_group(os.path.join(parent, name))
+
+
+def end_group(folder: str) -> None:
     try:
         while True:
             with open(os.path.join(folder, "cgroup.procs"), encoding="ascii") as file:

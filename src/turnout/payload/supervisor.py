@@ -17,7 +17,7 @@ from turnout.payload.following import Follower, Stopped
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
 from turnout.payload.recipes import PrepareError
-from turnout.payload.slices import Slice
+from turnout.payload.slices import Slice, variables_of
 from turnout.payload.store import Store, StoreError, failure
 from turnout.payload.usage import Boxed, Own, Usage
 
@@ -36,6 +36,7 @@ BUILDS = ("turnout", "payload", "builds", "__main__.py")
 DROPPED = (
     "TURNOUT_RUN_",
     "TURNOUT_EXPERIMENT",
+    "TURNOUT_RANK",
     "TURNOUT_TOKEN",
     "TURNOUT_DATABASE",
     "TURNOUT_ERAS",
@@ -211,6 +212,7 @@ class Supervisor:
         if self.gang is not None:
             isolated, python = activation.isolated, activation.argv_prefix
             argv = self.gang.command(argv, python or ["python3"], isolated=isolated)
+            self.follower.watched.append(self.path(plans.RANKS))
         argv = activation.launcher + argv
         env = self.script_variables(activation, work)
         # Processes of several nodes enter the part of their own one.
@@ -245,7 +247,7 @@ class Supervisor:
             # In a container too, where this machine's own variables mean nothing.
             env.update({k: v for k, v in host.items() if k.startswith(FROM_SLURM)})
         if self.ticket.get("nodes"):
-            env.update(self.slices[0].variables())
+            env.update(variables_of(self.slices))
         env.update(self.ticket.get("variables") or {})
         env[rundir.RUN_FOLDER_VARIABLE] = self.folder
         env[rundir.RUN_ID_VARIABLE] = self.ticket["run"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
 
-from turnout.payload import plans
+from turnout.payload import plans, ranks
 
 NODES = [
     {"node": "n1", "address": "10.0.0.1", "cores": [0, 1, 2, 3], "gpus": [0]},
@@ -67,8 +68,54 @@ def test_tensorflow_shares_its_tasks_out() -> None:
     }
 
 
-def test_ports_are_free_and_different() -> None:
+@pytest.mark.parametrize(
+    ("tasks", "nodes", "expected"),
+    [
+        (1, 1, [0]),
+        (3, 2, [0, 0, 1]),
+        (4, 3, [0, 0, 1, 2]),
+        (5, 3, [0, 0, 1, 1, 2]),
+        (6, 3, [0, 0, 1, 1, 2, 2]),
+    ],
+)
+def test_every_node_has_its_part(tasks: int, nodes: int, expected: list[int]) -> None:
+    assert plans.places(tasks, nodes) == expected
+
+
+def test_what_the_run_says_of_its_shares_goes_before_the_nodes() -> None:
+    ticket = {"variables": {"OMP_NUM_THREADS": "9", "X": "y"}}
+    found = plans.variables(plans.made(ticket, [], NODES, [1, 2]), 0)
+    assert (found["OMP_NUM_THREADS"], found["CUDA_VISIBLE_DEVICES"]) == ("9", "0")
+    assert "X" not in found
+
+
+def test_ports_are_free_and_different(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(set(plans.free_ports(20))) == 20
+    # All of those to choose from are taken: others do.
+    with socket.socket() as held:
+        held.bind(("", 0))
+        monkeypatch.setattr(plans, "PORTS", [held.getsockname()[1]])
+        assert len(set(plans.free_ports(2)) - {held.getsockname()[1]}) == 2
+
+
+HERE = ["--host", "localhost:4", "--oversubscribe", "--bind-to", "none"]
+VERSIONS = {
+    "mpirun (Open MPI) 4.1.4\n\nReport bugs to http://www.open-mpi.org/\n": [
+        "--mca", "plm", "isolated", *HERE,
+    ],
+    "mpirun (Open MPI) 5.0.11\n": HERE,
+    "mpirun (OpenRTE) 1.10.2\n": ["--mca", "plm", "isolated", *HERE],
+    "HYDRA build details:\n    Version:      5.0.2\n": ["-ppn", "2"],
+    "Intel(R) MPI Library for Linux* OS, Version 2021.13": ["-ppn", "2"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.split("\n")[0])
+def test_each_mpirun_is_told_in_its_words(version: str) -> None:
+    made = plan("mpi")
+    assert ranks.mpi_options(version, made) == ["-n", "4", *VERSIONS[version]]
+    words = ["--map-by", "ppr:2:node"] if "Open" in version else ["-ppn", "2"]
+    assert ranks.mpi_options(version, {**made, "slurm": True})[2:4] == words
 
 
 @pytest.mark.parametrize(
