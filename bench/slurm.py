@@ -13,13 +13,16 @@ from pathlib import Path
 
 from bench import ours
 from bench.samples import Sample
-from bench.timing import Row, Times, Unavailable, command, timed
+from bench.timing import Row, Times, Unavailable, command, take, timed
 from turnout.testing import dockerd
 from turnout.testing.slurm import Slurm
+from turnout.testing.waiting import wait_until
 
 FIRST = "Slurm: a trivial script, from submission to its first line"
 KNOWN = "Slurm: a trivial script, until its result is known"
-CLUSTER = "bench-slurm"
+THOUSAND = "Slurm: 1,000 scripts, until all of them wait in its queue"
+CLUSTER, WIDE = "bench-slurm", "bench-wide"
+MANY = 1000
 #: Slurm's controller starts runs about once a second: one value says little.
 TIMES = 8
 
@@ -47,8 +50,9 @@ def make_cluster() -> str:
     found = client.post("/v1/engines", {"name": "bench-engine", "config": {}})
     if found["provisioning_state"] != "Succeeded":
         raise Unavailable(str(found["provisioning_errors"]))
-    config = {"vm_size": "1c1g", "max_nodes": 4, "engine": "bench-engine"}
-    client.post("/v1/targets", {"name": CLUSTER, "kind": "cluster", "config": config})
+    for name, most in ((CLUSTER, 4), (WIDE, MANY)):
+        config = {"vm_size": "1c1g", "max_nodes": most, "engine": "bench-engine"}
+        client.post("/v1/targets", {"name": name, "kind": "cluster", "config": config})
     return CLUSTER
 
 
@@ -77,6 +81,31 @@ def by_turns(sample: Sample, root: Path, count: int) -> tuple[Times, Times]:
     return found
 
 
+def thousand(slurm: Slurm, sample: Sample, root: Path) -> tuple[Times, Times]:
+    """Once each, with no node that takes anything: `sbatch` a thousand times, and ours."""
+    slurm.run("scontrol", "update", "nodename=ALL", "state=drain", "reason=bench")
+    exp, config = ours.experiment(), ours.configuration(sample, WIDE)
+    argv = ["sbatch", "--parsable", "-o", "/dev/null", "-n1", "--mem=1024", root / "train.sh"]
+    one = command(argv, cwd=root)
+
+    def bare() -> None:
+        for _ in range(MANY):
+            one()
+        wait_until(lambda: len(slurm.numbers()) == MANY, "Slurm to have them")
+
+    def submit() -> None:
+        for _ in range(MANY):
+            exp.submit(config)
+        wait_until(lambda: len(slurm.numbers()) == MANY, "Slurm to have them")
+
+    found: list[Times] = []
+    for call in (bare, submit):
+        found.append(Times(done=[take(call)]))
+        slurm.run("scancel", "-u", "root")
+        wait_until(lambda: not slurm.numbers(), "Slurm's queue to be empty")
+    return found[0], found[1]
+
+
 def rows(sample: Sample, root: Path, runs: int) -> list[Row]:
     """Needs root and Slurm's daemons: skipped, with the reason, where they are missing."""
     place = root / "slurm"
@@ -86,6 +115,7 @@ def rows(sample: Sample, root: Path, runs: int) -> list[Row]:
             commands = {name: slurm.environ[name] for name in ("SLURM_CONF", "PATH")}
             with variables(commands), ours.home(place / "home"):
                 bare, mine = by_turns(sample, place, runs * TIMES)
+                many = thousand(slurm, sample, place)
     except (dockerd.Unavailable, Unavailable) as error:
         return [Row(FIRST, "turnout SDK, Slurm", note=f"skipped: {error}")]
     return [
@@ -93,6 +123,8 @@ def rows(sample: Sample, root: Path, runs: int) -> list[Row]:
         row(FIRST, "turnout SDK, Slurm", mine.first),
         row(KNOWN, "plain sbatch --wait", bare.done),
         row(KNOWN, "turnout SDK, Slurm", mine.done),
+        Row(THOUSAND, "plain sbatch, a thousand times", many[0], note="once"),
+        Row(THOUSAND, "turnout SDK, a thousand submissions", many[1], note="once"),
     ]
 
 
