@@ -127,6 +127,18 @@ async def test_canceled_in_slurms_queue(service: OnSlurm, slurm: Slurm, tmp_path
     await service.nothing_left()
 
 
+async def test_canceled_by_hand_in_slurm(service: OnSlurm, slurm: Slurm) -> None:
+    """Slurm's signal reaches the script before its supervisor, or after it."""
+    code = "import time\nprint('up', flush=True)\ntime.sleep(60)"
+    runs = [await service.on_slurm(code) for _ in range(6)]
+    for run in runs:
+        await service.wrote(run, "up")
+    for number in slurm.numbers():
+        slurm.run("scancel", number)
+    for run in runs:
+        await service.reached(run, "canceled")
+
+
 # -- what is refused
 
 
