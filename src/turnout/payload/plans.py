@@ -25,8 +25,8 @@ RANKS = "ranks"
 SAID = "said.json"
 #: What a process has of its node, unless the run says otherwise.
 SHARES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
-#: Ports to choose from: below those that systems give out by themselves, so that nobody gets one by
-#: chance before the run has it.
+#: Ports to choose from: below those that systems give out by themselves, so that nobody gets one
+#: by chance before the run has it.
 PORTS = range(20000, 32000)
 PORT_TRIES = 1000
 #: Names that v1's notebooks put into arguments, to be filled in on the node.

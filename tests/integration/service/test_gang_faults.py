@@ -22,6 +22,7 @@ from tests.integration.service.test_gangs import (
 )
 
 from turnout.payload import rundir, slices
+from turnout.testing.missing import missing
 from turnout.testing.waiting import is_running, until
 
 __all__ = ["mpirun"]
@@ -46,6 +47,15 @@ async def both_up(service: Service, run: str) -> list[int]:
 
     await until(up, "both processes")
     return [pid for _, _, pid in await shown(service, run)]
+
+
+def kill_supervisor(service: Service, run: str) -> None:
+    status = rundir.read_json(str(service.home / f"host/runs/{run}.1" / rundir.STATUS))
+    os.kill(status["pid"], signal.SIGKILL)
+
+
+def groups_of(parent: str, run: str) -> list[str]:
+    return [place.name for place in Path(parent).iterdir() if run in place.name]
 
 
 @BOTH
@@ -79,8 +89,7 @@ async def test_nothing_outlives_its_supervisor(
 ) -> None:
     run = await service.submit(SHOW + WAIT, distribution=asked, restarts=0)
     pids = await both_up(service, run)
-    status = rundir.read_json(str(service.home / f"host/runs/{run}.1" / rundir.STATUS))
-    os.kill(status["pid"], signal.SIGKILL)
+    kill_supervisor(service, run)
     await service.reached(run, "failed")
 
     async def gone() -> bool:
@@ -150,9 +159,15 @@ async def test_a_program_that_is_not_there(
     assert found["error"]["message"] == "There is no program 'no-such-program' on the PATH."
 
 
-async def test_cgroups_of_all_nodes_go(service: Service) -> None:
+async def test_nothing_is_left_of_an_attempt_on_several_nodes(service: Service) -> None:
     needs_two_cores()
     parent, _ = slices.parent_group()
-    run = await service.submit(SHOW, node_count=2)
+    if not parent or "cgroups" not in slices.limits():
+        missing("memory is not held here")
+    code = f"import os\nif os.environ['TURNOUT_RUN_ATTEMPT'] == '1':\n    exec({SHOW + WAIT!r})"
+    run = await service.submit(code, node_count=2, restarts=1)
+    await both_up(service, run)
+    assert len(groups_of(parent, run)) == 2
+    kill_supervisor(service, run)
     await service.reached(run, "completed")
-    assert not [name for name in os.listdir(parent or ".") if run in name]
+    assert not groups_of(parent, run)
