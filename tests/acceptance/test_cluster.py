@@ -132,7 +132,7 @@ def test_update_and_delete_with_a_run_on_it(shell: Shell) -> None:
 def test_mistakes_name_what_is_wrong(shell: Shell) -> None:
     text = shell.fails("target", "create", "cluster", "big", "--size", "999c1g")
     assert "999 cores" in text
-    assert f"the machine has {len(os.sched_getaffinity(0))} cores" in text
+    assert f"this machine has {len(os.sched_getaffinity(0))} cores" in text
     assert "'huge' is not a size" in shell.fails(
         "target", "create", "cluster", "b", "--size", "huge"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from turnout.cli.attach import confirm, declare_ssh, login_of
-from turnout.cli.parsing import Noun, Parser, add_json
+from turnout.cli.parsing import Noun, Parser, add_json, pairs
 from turnout.cli.target_views import place, print_problems, size_words
 from turnout.cli.terminal import (
     ago,
@@ -28,6 +28,8 @@ EXAMPLES = """\
   turnout engine show lab                                   partitions, nodes, limits
   turnout target create cluster hpc --engine lab --size 4c16g --max-nodes 8
   turnout submit train.py --target hpc"""
+#: Options that mean nothing on this machine.
+OF_ADDRESS = ("username", "port", "jump", "password", "private_key_file", "host_key")
 ATTACH_EXAMPLES = """\
   turnout engine attach slurm lab
   turnout engine attach slurm lab --address login.example.org --username ana --partition gpu
@@ -81,12 +83,17 @@ def attach_slurm(given: argparse.Namespace) -> int:
         config = login.to_config()
         if not config.get("host_key"):
             pin_host_key(client, given.name, config, lambda seen: confirm(given, seen))
-    elif given.username:
+    elif given.address is not None or any(getattr(given, name) for name in OF_ADDRESS):
         raise UserError("--address is missing: the machine on which `sbatch` is used.")
     for option in ("partition", "folder", "python"):
         if getattr(given, option):
             config[option] = getattr(given, option)
-    body = {"name": given.name, "config": config, "description": given.description}
+    body = {
+        "name": given.name,
+        "config": config,
+        "description": given.description,
+        "tags": pairs("--tag", given.tag),
+    }
     found = client.post("/v1/engines", body)
     code = tell(found, as_json=given.json)
     if code == 0 and not given.json:

@@ -45,6 +45,8 @@ class Machine:
     cores: int
     memory_mb: int
     gpus: int = 0
+    #: In words.
+    where: str = "this machine"
 
 
 #: By family: name, cores, memory in GiB and GPUs, as published for Azure's virtual machines.
@@ -167,11 +169,13 @@ def fitted(size: Size, machine: Machine) -> tuple[Size, str]:
     has = _words(machine.cores, machine.memory_mb, machine.gpus, say_no_gpu=less_gpus)
     if size.family == CUSTOM:
         raise UserError(
-            f"Size '{size.name}' is larger than this machine: it asks for {size}, and the "
-            f"machine has {has}. Ask for at most what the machine has, or use another machine."
+            f"Size '{size.name}' is larger than {machine.where}: it asks for {size}, and "
+            f"{machine.where} has {has}. Ask for at most that, or use another machine."
         )
     gives = _words(fits.cores, fits.memory_mb, fits.gpus, say_no_gpu=less_gpus)
-    return fits, (f"{size.name} means {size}; this machine has {has}, so its nodes have {gives}.")
+    return fits, (
+        f"{size.name} means {size}; {machine.where} has {has}, so its nodes have {gives}."
+    )
 
 
 def _own(name: str, cores: int, memory_gb: int, gpus: int) -> Size:

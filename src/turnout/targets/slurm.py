@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,6 +45,8 @@ from turnout.targets.supervised import SupervisedTarget
 SITE_S = 60.0
 #: How long nobody asks again after Slurm gave no answer: its agent waits for each.
 NO_ANSWER_S = 5.0
+#: More than any size asks for, where Slurm does not know what its nodes have.
+ANY_MEMORY_MB = 1 << 40
 #: Added to a run's own time limit for Slurm: laying out the folder, the polite end.
 SLACK_S = 300
 
@@ -181,7 +183,9 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
     async def machine(self, partition: str) -> Machine:
         """What the largest node of a partition has, for sizes that are only names."""
         row = await self.partition(partition)
-        return Machine(max(row["cores"], 1), max(row["memory_mb"], 1), row["gpus"])
+        memory_mb = row["memory_mb"] if knows_memory(row) else ANY_MEMORY_MB
+        where = f"the largest node of partition {row['name']}"
+        return Machine(max(row["cores"], 1), memory_mb, row["gpus"], where)
 
     async def sbatch_options(self, config: ClusterConfig, spec: RunSpec) -> list[str]:
         """What Slurm is asked for, for one run of a cluster."""
@@ -193,8 +197,9 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
             f"--nodes={spec.node_count}",
             f"--ntasks-per-node={tasks}",
             f"--cpus-per-task={max(1, size.cores // tasks)}",
-            f"--mem={size.memory_mb}M",
         ]
+        if knows_memory(row):
+            options.append(f"--mem={size.memory_mb}M")
         if size.gpus:
             options.append(f"--gres=gpu:{size.gpus}")
         for option in ("constraint", "account", "qos"):
@@ -211,6 +216,12 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
     def describe(self, ticket: Ticket, recipe: Recipe, digests: dict[str, str]) -> dict[str, Any]:
         slurm = {"name": ticket.experiment, "arguments": list(ticket.engine_options)}
         return {**super().describe(ticket, recipe, digests), "slurm": slurm}
+
+
+def knows_memory(partition: Mapping[str, Any]) -> bool:
+    """Whether the site told Slurm how much memory its nodes have. Where it did not, Slurm takes
+    it to be 1 MB and refuses every run that asks for more."""
+    return partition["memory_mb"] > 1
 
 
 def tasks_on_node(spec: RunSpec) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import Self
 
 from turnout.payload import slices
 from turnout.service.app import create_app, parts_of
@@ -32,7 +33,7 @@ class Service:
         self.web: httpx.AsyncClient
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Service]:
+    async def running(self) -> AsyncIterator[Self]:
         app = create_app(Settings(home=self.home, tick_s=0.5))
         async with (
             app.router.lifespan_context(app),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.service.test_clusters import waits_for
@@ -127,6 +128,18 @@ async def test_canceled_in_slurms_queue(service: OnSlurm, slurm: Slurm, tmp_path
     await service.nothing_left()
 
 
+async def test_canceled_by_hand_in_slurm(service: OnSlurm, slurm: Slurm) -> None:
+    """Slurm's signal reaches the script before its supervisor, or after it."""
+    code = "import time\nprint('up', flush=True)\ntime.sleep(60)"
+    runs = [await service.on_slurm(code) for _ in range(6)]
+    for run in runs:
+        await service.wrote(run, "up")
+    for number in slurm.numbers():
+        slurm.run("scancel", number)
+    for run in runs:
+        await service.reached(run, "canceled")
+
+
 # -- what is refused
 
 
@@ -176,6 +189,23 @@ async def test_an_engine_that_is_none(tmp_path: Path, monkeypatch: pytest.Monkey
         (problem,) = found["provisioning_errors"]
         assert problem["code"] == "slurm_down"
         assert "configuration" in problem["message"] or "answer" in problem["message"]
+
+
+async def test_a_site_that_does_not_know_the_memory_of_its_nodes(
+    other: Any, tmp_path: Path
+) -> None:
+    """Slurm's default: it then says that they have 1 MB."""
+    other(nodes=1, memory_mb=1)
+    async with OnSlurm(tmp_path / "home").running() as service:
+        await service.engine()
+        for size in ("1c1g", "STANDARD_D2_V2"):
+            await service.cluster(vm_size=size)
+            run = await service.on_slurm("print('up')")
+            await service.reached(run, "completed")
+        answer = await service.create("bad", engine="lab", vm_size="64c1g")
+        assert (
+            "larger than the largest node of partition main" in answer.json()["error"]["message"]
+        )
 
 
 # -- over SSH

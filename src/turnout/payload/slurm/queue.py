@@ -369,7 +369,7 @@ class Queue:
         if row is None or not reason:
             self.followed.setdefault(handle, ())
             return "running", None
-        if reason == "stopped" and end.get("reason") != "stopped":
+        if end.get("reason") != "stopped" and row.state not in words.TAKEN:
             # It was the script's own end.
             return "ended", end
         found = words.ended_without_exit(row.state, 0, row.nodes, True)

@@ -27,6 +27,8 @@ OVER = frozenset(
         "SPECIAL_EXIT",
     )
 )
+#: Those of them in which Slurm, or somebody by it, ended the run's processes.
+TAKEN = frozenset(("CANCELLED", "DEADLINE", "NODE_FAIL", "PREEMPTED", "REVOKED", "TIMEOUT"))
 #: A batch that was started twice or could not be started is held by Slurm for an administrator.
 STUCK = frozenset(("launch_failed_requeued_held", "job_requeued_in_held_state"))
 #: What the batch's script says with its exit code when the node lacks what it needs.
@@ -130,6 +132,9 @@ def taken(state: str) -> str:
     """Why a run was asked to end that we did not ask: "" when Slurm does not know yet."""
     if state not in OVER:
         return ""
-    return {"PREEMPTED": "preempted", "TIMEOUT": "timeout", "NODE_FAIL": "node"}.get(
-        state, "stopped"
-    )
+    return {
+        "PREEMPTED": "preempted",
+        "TIMEOUT": "timeout",
+        "DEADLINE": "timeout",
+        "NODE_FAIL": "node",
+    }.get(state, "stopped")

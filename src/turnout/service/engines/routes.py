@@ -22,6 +22,7 @@ class EngineBody(BaseModel):
     kind: str = "slurm"
     config: dict[str, Any] = Field(default_factory=dict)
     description: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
 
 
 @router.post("", status_code=201)

@@ -46,8 +46,8 @@ def says(asked: Queue, batch: str, state: str, at: float | None = None) -> None:
     asked.answered_at = time.time() if at is None else at
 
 
-def ended(folder: str, reason: str) -> None:
-    rundir.write_json(str(Path(folder) / rundir.EXIT), {"reason": reason, "code": 0})
+def ended(folder: str, reason: str, number: int | None = None) -> None:
+    rundir.write_json(str(Path(folder) / rundir.EXIT), {"reason": reason, "signal": number})
 
 
 def test_the_batch_that_began_is_the_runs(asked: Queue, folder: str) -> None:
@@ -96,6 +96,21 @@ def test_who_ended_a_run_that_slurm_forgot(asked: Queue, folder: str) -> None:
     assert asked.observe(RUN)["state"] == "running"
     asked.answered_at = time.time() + 1
     assert asked.observe(RUN)["exit"]["reason"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [("CANCELLED", "stopped"), ("PREEMPTED", "preempted"), ("COMPLETED", "signaled")],
+)
+def test_a_script_that_slurms_signal_reached_before_its_supervisor(
+    asked: Queue, folder: str, state: str, reason: str
+) -> None:
+    assert node.claim(folder, "new", 0)
+    ended(folder, "signaled", 15)
+    says(asked, "new", "COMPLETING")
+    assert asked.observe(RUN)["state"] == "running"
+    says(asked, "new", state)
+    assert asked.observe(RUN)["exit"]["reason"] == reason
 
 
 def test_a_claim_without_links(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
