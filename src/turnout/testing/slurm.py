@@ -25,8 +25,10 @@ from pathlib import Path
 
 from typing_extensions import Self
 
+from turnout.testing import slurm_accounting
 from turnout.testing.dockerd import Unavailable
 from turnout.testing.separate_hosts import SeparateHosts
+from turnout.testing.slurm_accounting import Accounting
 from turnout.testing.sshd import free_port
 from turnout.testing.waiting import is_running, wait_until
 
@@ -103,7 +105,8 @@ class Slurm:
     `gpus`: fake ones on each node. `memory`: held by cgroups. `power_saving`: nodes are off until
     they are needed. `preemption`: partitions with a higher PriorityTier take nodes back.
     `namespaces`: each node is a host of its own, with a name, an address and processes that others
-    do not see; not with `power_saving`.
+    do not see; not with `power_saving`. `accounting`: slurmdbd knows accounts and their limits;
+    root is in the account "lab". `forgets_s`: how long Slurm knows what is over (MinJobAge).
     """
 
     def __init__(
@@ -118,10 +121,12 @@ class Slurm:
         power_saving: bool = False,
         preemption: bool = False,
         namespaces: bool = False,
+        accounting: bool = False,
+        forgets_s: int = 300,
     ) -> None:
         if os.geteuid() != 0:
             raise Unavailable("Slurm's daemons are started by root here")
-        for name in PROGRAMS:
+        for name in PROGRAMS + (slurm_accounting.PROGRAMS if accounting else ()):
             if not shutil.which(name, path=PATH):
                 raise Unavailable(f"there is no {name}: scripts/slurm installs it")
         if namespaces and power_saving:
@@ -133,6 +138,7 @@ class Slurm:
         self.gpus = gpus
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         parts = [CONF, HELD if memory else LOOSE]
+        parts += [f"MinJobAge={forgets_s}\n"]
         parts += [PREEMPTION] if preemption else []
         parts += [POWER] if power_saving else []
         words = {
@@ -142,6 +148,10 @@ class Slurm:
             "port": free_port(),
         }
         text = "".join(part.format(**words) for part in parts)
+        environ = {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": PATH}
+        self.environ = {**os.environ, **environ}
+        self.accounting = Accounting(self.folder, self.environ, PATH) if accounting else None
+        text += self.accounting.conf() if self.accounting else ""
         if gpus:
             text += "GresTypes=gpu\n"
             self.write_gpus(gpus)
@@ -170,7 +180,6 @@ class Slurm:
         (self.folder / "spool").mkdir()
         # munged wants nobody else to be able to write to the socket's folder, all to read it.
         self.folder.chmod(0o755)
-        self.environ = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": PATH}
 
     def write_gpus(self, count: int) -> None:
         """Device files that look like GPUs to Slurm. Not 1:3: its cgroup rule would be that of
@@ -192,6 +201,8 @@ class Slurm:
                 self.hosts.__enter__()
             self.start("munged", *self.munge_options())
             wait_until((self.folder / "munge.sock").exists, "munged to listen")
+            if self.accounting is not None:
+                self.accounting.start(self.start)
             self.controller_start()
             for name in self.names if not self.power_saving else []:
                 self.node_start(name)
@@ -212,11 +223,14 @@ class Slurm:
         named = [f"--{option}={self.folder / name}" for option, name in places.items()]
         return ["--foreground", "--force", *named]
 
-    def start(self, name: str, *options: str, key: str = "") -> None:
+    def start(
+        self, name: str, *options: str, key: str = "", environ: Mapping[str, str] | None = None
+    ) -> None:
+        variables = {**(environ or self.environ), **({NODE_MARK: key} if key else {})}
         with (self.folder / f"{key or name}.log").open("ab") as log:
             self.processes[key or name] = subprocess.Popen(
                 [*self.place_of(key), shutil.which(name, path=PATH) or name, *options],
-                env=self.environ if not key else {**self.environ, NODE_MARK: key},
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -312,6 +326,9 @@ class Slurm:
     def __exit__(self, *error: object) -> None:
         self.end("slurmctld", signal.SIGKILL)
         self.kill_all(*self.names)
+        # What they would put in order first goes with the folder.
+        for key in ("slurmdbd", "mariadbd"):
+            self.end(key, signal.SIGKILL)
         for key in list(self.processes):
             self.end(key)
         if self.hosts is not None:
