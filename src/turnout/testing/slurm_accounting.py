@@ -1,4 +1,4 @@
-"""Accounting of the test kit's Slurm: slurmdbd, with a MariaDB of its own that hears no network."""
+"""Accounting of the test kit's Slurm: slurmdbd, with a MariaDB that hears no network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from turnout.testing.sshd import free_port
 from turnout.testing.waiting import wait_until
 
-#: Debian's slurmdbd, and mariadb-server.
-PROGRAMS = ("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db", "mariadb-admin")
+#: Debian's slurmdbd, mariadb-server-core and mariadb-client-core.
+PROGRAMS = ("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db", "mariadb")
 CONF = """\
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
@@ -65,6 +65,8 @@ class Accounting:
                 "--user=root",
                 f"--datadir={data}",
                 "--skip-test-db",
+                # Or it changes owner and mode of a program of the machine's own MariaDB.
+                "--rpm",
             ],
             check=True,
             capture_output=True,
@@ -80,8 +82,8 @@ class Accounting:
             f"--pid-file={self.folder}/mariadb.pid",
             environ=self.environ,
         )
-        ping = [self.program("mariadb-admin"), "--no-defaults", f"--socket={self.socket}", "ping"]
-        wait_until(lambda: self.succeeds(*ping), "mariadbd to answer")
+        ask = [self.program("mariadb"), "--no-defaults", f"--socket={self.socket}", "-e", "DO 0"]
+        wait_until(lambda: self.succeeds(*ask), "mariadbd to answer")
         start("slurmdbd", "-D", environ=self.environ)
         wait_until(lambda: self.sacctmgr("show", "cluster"), "slurmdbd to answer")
         for words in (

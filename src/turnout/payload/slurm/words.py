@@ -97,8 +97,8 @@ def is_full(problem: str) -> bool:
 
 def full(said: str) -> str:
     """
-    >>> full("AssocMaxSubmitJobLimit; Job violates accounting/QOS policy (job submit limit, …)")
-    'Slurm takes no more for now: a limit of the account or user is reached (AssocMaxSubmitJobLimit)'
+    >>> full("QOSGrpSubmitJobsLimit; Job violates accounting/QOS policy (job submit limit, …)")
+    'Slurm takes no more for now: a limit of the QOS is reached (QOSGrpSubmitJobsLimit)'
     """
     name = limit_of(said)
     return "%s: %s" % (FULL, reason(name) if name else said)
