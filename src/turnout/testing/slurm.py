@@ -25,6 +25,7 @@ from pathlib import Path
 
 from typing_extensions import Self
 
+from turnout.testing import slurm_accounting
 from turnout.testing.dockerd import Unavailable
 from turnout.testing.separate_hosts import SeparateHosts
 from turnout.testing.slurm_accounting import Accounting
@@ -104,8 +105,8 @@ class Slurm:
     `gpus`: fake ones on each node. `memory`: held by cgroups. `power_saving`: nodes are off until
     they are needed. `preemption`: partitions with a higher PriorityTier take nodes back.
     `namespaces`: each node is a host of its own, with a name, an address and processes that others
-    do not see; not with `power_saving`. `accounting`: with slurmdbd and its database, so that
-    `sacct` answers and limits of `sacctmgr` hold; takes seconds more to start.
+    do not see; not with `power_saving`. `accounting`: slurmdbd knows accounts and their limits;
+    root is in the account "lab". `forgets_s`: how long Slurm knows what is over (MinJobAge).
     """
 
     def __init__(
@@ -121,14 +122,13 @@ class Slurm:
         preemption: bool = False,
         namespaces: bool = False,
         accounting: bool = False,
+        forgets_s: int = 300,
     ) -> None:
         if os.geteuid() != 0:
             raise Unavailable("Slurm's daemons are started by root here")
-        for name in PROGRAMS:
+        for name in PROGRAMS + (slurm_accounting.PROGRAMS if accounting else ()):
             if not shutil.which(name, path=PATH):
                 raise Unavailable(f"there is no {name}: scripts/slurm installs it")
-        if accounting:
-            Accounting.check(PATH)
         if namespaces and power_saving:
             raise ValueError("namespaces and power_saving are not for the same Slurm")
         self.folder = Path(tempfile.mkdtemp(prefix="turnout-slurm-", dir="/tmp"))
@@ -137,8 +137,8 @@ class Slurm:
         self.power_saving = power_saving
         self.gpus = gpus
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.accounting = Accounting(self.folder, self.start, PATH) if accounting else None
         parts = [CONF, HELD if memory else LOOSE]
+        parts += [f"MinJobAge={forgets_s}\n"]
         parts += [PREEMPTION] if preemption else []
         parts += [POWER] if power_saving else []
         words = {
@@ -148,8 +148,10 @@ class Slurm:
             "port": free_port(),
         }
         text = "".join(part.format(**words) for part in parts)
-        if self.accounting is not None:
-            text += self.accounting.conf()
+        environ = {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": PATH}
+        self.environ = {**os.environ, **environ}
+        self.accounting = Accounting(self.folder, self.environ, PATH) if accounting else None
+        text += self.accounting.conf() if self.accounting else ""
         if gpus:
             self.write_gpus(gpus)
         text += self.lines_of_nodes(f"CPUs={cores} RealMemory={memory_mb}")
@@ -169,7 +171,6 @@ class Slurm:
         (self.folder / "spool").mkdir()
         # munged wants nobody else to be able to write to the socket's folder, all to read it.
         self.folder.chmod(0o755)
-        self.environ = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": PATH}
 
     def lines_of_nodes(self, size: str) -> str:
         """In slurm.conf: the nodes, each with this size."""
@@ -207,8 +208,7 @@ class Slurm:
             self.start("munged", *self.munge_options())
             wait_until((self.folder / "munge.sock").exists, "munged to listen")
             if self.accounting is not None:
-                self.accounting.start()
-                self.run("sacctmgr", "-i", "add", "cluster", "turnout")
+                self.accounting.start(self.start)
             self.controller_start()
             for name in self.names if not self.power_saving else []:
                 self.node_start(name)
@@ -229,11 +229,14 @@ class Slurm:
         named = [f"--{option}={self.folder / name}" for option, name in places.items()]
         return ["--foreground", "--force", *named]
 
-    def start(self, name: str, *options: str, key: str = "") -> None:
+    def start(
+        self, name: str, *options: str, key: str = "", environ: Mapping[str, str] | None = None
+    ) -> None:
+        variables = {**(environ or self.environ), **({NODE_MARK: key} if key else {})}
         with (self.folder / f"{key or name}.log").open("ab") as log:
             self.processes[key or name] = subprocess.Popen(
                 [*self.place_of(key), shutil.which(name, path=PATH) or name, *options],
-                env=self.environ if not key else {**self.environ, NODE_MARK: key},
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -329,9 +332,11 @@ class Slurm:
     def __exit__(self, *error: object) -> None:
         self.end("slurmctld", signal.SIGKILL)
         self.kill_all(*self.names)
-        for key in reversed(list(self.processes)):
-            # Nothing of theirs is kept.
+        # What they would put in order first goes with the folder.
+        for key in ("slurmdbd", "mariadbd"):
             self.end(key, signal.SIGKILL)
+        for key in list(self.processes):
+            self.end(key)
         if self.hosts is not None:
             self.hosts.__exit__()
         shutil.rmtree(self.folder, ignore_errors=True)

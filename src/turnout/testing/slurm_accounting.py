@@ -1,116 +1,106 @@
-"""What Slurm needs to keep accounts, limits and qualities of service: slurmdbd, and a MariaDB.
-
-Both run in the folder of the `Slurm` that asks for them.
-"""
+"""Accounting of the test kit's Slurm: slurmdbd, with a MariaDB that hears no network."""
 
 from __future__ import annotations
 
-import secrets
 import shutil
-import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from turnout.testing.dockerd import Unavailable
 from turnout.testing.sshd import free_port
 from turnout.testing.waiting import wait_until
 
-PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db", "sacctmgr")
-#: In slurm.conf. Limits are held, so each user needs an account: root has one from the start.
+#: Debian's slurmdbd, mariadb-server-core and mariadb-client-core.
+PROGRAMS = ("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db", "mariadb")
 CONF = """\
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={port}
 AccountingStoragePass={folder}/munge.sock
-AccountingStorageEnforce=limits,qos
+AccountingStorageEnforce=associations,limits,qos
 """
-DAEMON = """\
+DBD_CONF = """\
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.sock
-DbdHost={host}
+DbdHost=localhost
 DbdAddr=127.0.0.1
 DbdPort={port}
 SlurmUser=root
 PidFile={folder}/slurmdbd.pid
 StorageType=accounting_storage/mysql
-StorageHost=127.0.0.1
-StoragePort={database_port}
-StorageUser=slurm
-StoragePass={password}
+StorageHost=localhost
+StorageUser=root
 StorageLoc=slurm
 """
-USER = """\
-create user if not exists slurm@'127.0.0.1' identified by '{password}';
-grant all on slurm.* to slurm@'127.0.0.1';
-"""
-DATABASE = """\
---no-defaults
---user=root
---datadir={folder}/database
---socket={folder}/database.sock
---pid-file={folder}/database.pid
---bind-address=127.0.0.1
---port={database_port}
---skip-name-resolve
---innodb-flush-log-at-trx-commit=0
---innodb-log-file-size=8M
---init-file={folder}/database.sql
-"""
+#: An account, and a user in it who may give runs.
+ACCOUNT, USER = "lab", "root"
+#: Where the client library finds the server.
+SOCKET_VARIABLE = "MYSQL_UNIX_PORT"
 
 
 class Accounting:
-    """`start(program, *options)` starts a daemon; `folder` is the Slurm's."""
+    """Its parts, in the folder of a Slurm and with the `environ` of that one's daemons."""
 
-    def __init__(self, folder: Path, start: Callable[..., None], path: str) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], path: str) -> None:
         self.folder = folder
-        self.start_daemon = start
         self.path = path
-        self.words = {
-            "folder": str(folder),
-            "host": socket.gethostname(),
-            "port": free_port(),
-            "database_port": free_port(),
-            "password": secrets.token_hex(8),
-        }
-
-    @staticmethod
-    def check(path: str) -> None:
-        for name in PROGRAMS:
-            if not shutil.which(name, path=path):
-                raise Unavailable(f"there is no {name}: scripts/slurm installs it")
+        self.socket = folder / "mariadb.sock"
+        self.port = free_port()
+        self.environ = {**environ, SOCKET_VARIABLE: str(self.socket)}
+        config = folder / "slurmdbd.conf"
+        config.touch(0o600)
+        config.write_text(DBD_CONF.format(folder=folder, port=self.port))
 
     def conf(self) -> str:
-        """Its lines in slurm.conf."""
-        return CONF.format(**self.words)
+        """Lines of slurm.conf."""
+        return CONF.format(folder=self.folder, port=self.port)
 
-    def start(self) -> None:
-        (self.folder / "slurmdbd.conf").touch(mode=0o600)
-        (self.folder / "slurmdbd.conf").write_text(DAEMON.format(**self.words))
-        (self.folder / "database.sql").touch(mode=0o600)
-        (self.folder / "database.sql").write_text(USER.format(**self.words))
-        made = subprocess.run(
+    def start(self, start: Callable[..., None]) -> None:
+        """`start(name, *options, environ=)` starts a daemon; munged listens already."""
+        data = self.folder / "mariadb"
+        subprocess.run(
             [
-                shutil.which("mariadb-install-db", path=self.path) or "mariadb-install-db",
+                self.program("mariadb-install-db"),
                 "--no-defaults",
                 "--user=root",
-                f"--datadir={self.folder}/database",
-                "--auth-root-authentication-method=socket",
+                f"--datadir={data}",
                 "--skip-test-db",
+                # Or it changes owner and mode of a program of the machine's own MariaDB.
+                "--rpm",
             ],
+            check=True,
             capture_output=True,
-            text=True,
+            timeout=60,
         )
-        if made.returncode:
-            raise AssertionError(f"mariadb-install-db: {made.stdout}{made.stderr}")
-        self.start_daemon("mariadbd", *DATABASE.format(**self.words).split())
-        wait_until(lambda: self.listens("database_port"), "MariaDB to listen")
-        self.start_daemon("slurmdbd", "-D")
-        wait_until(lambda: self.listens("port"), "slurmdbd to listen")
+        start(
+            "mariadbd",
+            "--no-defaults",
+            "--user=root",
+            "--skip-networking",
+            f"--datadir={data}",
+            f"--socket={self.socket}",
+            f"--pid-file={self.folder}/mariadb.pid",
+            environ=self.environ,
+        )
+        ask = [self.program("mariadb"), "--no-defaults", f"--socket={self.socket}", "-e", "DO 0"]
+        wait_until(lambda: self.succeeds(*ask), "mariadbd to answer")
+        start("slurmdbd", "-D", environ=self.environ)
+        wait_until(lambda: self.sacctmgr("show", "cluster"), "slurmdbd to answer")
+        for words in (
+            ("add", "cluster", "turnout"),
+            ("add", "account", ACCOUNT),
+            ("add", "user", USER, f"account={ACCOUNT}"),
+            ("modify", "user", USER, "set", f"defaultaccount={ACCOUNT}"),
+        ):
+            if not self.sacctmgr(*words):
+                raise AssertionError(f"sacctmgr {' '.join(words)} failed")
 
-    def listens(self, port: str) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", int(self.words[port])), 1).close()
-        except OSError:
-            return False
-        return True
+    def program(self, name: str) -> str:
+        return shutil.which(name, path=self.path) or name
+
+    def sacctmgr(self, *words: str) -> bool:
+        return self.succeeds(self.program("sacctmgr"), "-i", *words)
+
+    def succeeds(self, *argv: str) -> bool:
+        done = subprocess.run(argv, env=self.environ, capture_output=True, timeout=60)
+        return not done.returncode

@@ -13,7 +13,7 @@ import os
 import time
 
 from turnout.payload import rundir
-from turnout.payload.slurm import commands
+from turnout.payload.slurm import commands, words
 from turnout.payload.slurm.places import FOLDER, POINTER, batch_path, end
 
 TYPE_CHECKING = False
@@ -48,10 +48,6 @@ LATER = (
     "Zero Bytes were transmitted",
     "Transport endpoint",
     "Connection refused",
-    "job submit limit",
-    "SubmitJobLimit",
-    "SubmitJobs",
-    "SubmitJobPerUser",
     "did not answer",
     "Communication connection failure",
     "Unexpected message received",
@@ -153,13 +149,14 @@ class Handover:
         why = commands.said(done)
         if any(word in done.err for word in LATER):
             # A time-out leaves open whether Slurm has it: the pointer stays, to look for it.
-            if len(handles) > 1 and "imit" in done.err:
-                self.forget(batch, handles)
-                half = len(handles) // 2
-                problem = self.give(name, arguments, handles[:half])
-                return problem or self.give(name, arguments, handles[half:])
             return why
         self.forget(batch, handles)
+        if words.is_about_numbers(done.err):
+            if len(handles) == 1:
+                return words.full(why)
+            half = len(handles) // 2
+            problem = self.give(name, arguments, handles[:half])
+            return problem or self.give(name, arguments, handles[half:])
         for handle in handles:
             end(rundir.run_folder(self.root, handle), "supervisor", "Slurm refused it: %s." % why)
         return ""
@@ -186,12 +183,12 @@ class Handover:
         ]
 
     def script(self, batch: str) -> str:
-        words = [self.payload, self.root, self.store, batch]
+        given = [self.payload, self.root, self.store, batch]
         return SCRIPT.format(
             payload=quoted(self.payload),
             python=quoted(self.python),
             code=quoted(CODE),
-            words=" ".join(map(quoted, words)),
+            words=" ".join(map(quoted, given)),
         )
 
 

@@ -9,7 +9,7 @@ import os
 import time
 
 from turnout.payload import contents, recipes, rundir
-from turnout.payload.slurm import commands, places, words
+from turnout.payload.slurm import accounting, commands, places, words
 from turnout.payload.slurm.batches import LARGEST, Handover
 from turnout.payload.slurm.children import Child, Children
 from turnout.payload.slurm.places import BEGUN, POINTER, batch_path
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 #: Seconds after a handing over in which others are gathered: many at once are few arrays.
 GATHER_S = 0.1
+#: Seconds until Slurm is asked again where a limit holds: as an array, and its halves.
+FULL_S = 2.0
 #: Seconds between two looks at everybody's queue, for the place of those that wait.
 PLACES_S = 10.0
 #: Seconds between two looks at the run folders of runs that work on other machines.
@@ -137,8 +139,12 @@ class Queue:
         self.problem = child.text
         # Slurm does not answer, or we were killed: again, but not at once.
         wait_s = LOOK_S if child.text or child.code else GATHER_S
+        if words.is_full(child.text):
+            wait_s = FULL_S
         self.given_at = time.monotonic() + wait_s
         for handle in handles:
+            # A batch that Slurm took in parts only is another one now.
+            self.pointers.pop(handle, None)
             ended = os.path.join(rundir.run_folder(self.root, handle), rundir.EXIT)
             if not self.pointer(handle)[0] and not os.path.exists(ended):
                 self.to_give[handle] = None
@@ -287,6 +293,9 @@ class Queue:
             return self.before_slurm(handle, folder, status)
         row = self.rows.get((batch, index))
         record = self.batch(batch)
+        if not record.get("number"):
+            # It may be in another one by now, handed over by another agent.
+            self.pointers.pop(handle, None)
         if not record.get("number") and row is None and not began:
             self.take(handle)
             return "queued", self.problem or "Handing over to Slurm", None
@@ -329,8 +338,16 @@ class Queue:
         """Slurm has not said anything of the run: not asked yet, forgotten, or lost."""
         state = (status.get("state") or "preparing") if began else "queued"
         settled = float(record.get("at") or 0.0) + UNKNOWN_S
-        if self.answered_at < settled or self.problem:
-            return state, self.problem or status.get("message") or "", None
+        silent = "" if words.is_full(self.problem) else self.problem
+        if self.answered_at < settled or silent:
+            return state, silent or status.get("message") or "", None
+        beat = heartbeat_age(folder)
+        if began and beat is not None and beat < LATE_S:
+            return state, status.get("message") or "", None
+        known = self.remembered(handle, record)
+        if known is not None:
+            places.end(folder, **words.ended_without_exit(*known, began))
+            return "ended", "", rundir.read_json(os.path.join(folder, rundir.EXIT))
         if not began:
             # Slurm took it and knows nothing of it: a controller that died without writing it
             # down. A second start of the same attempt is stopped by `BEGUN`.
@@ -338,11 +355,16 @@ class Queue:
             self.pointers.pop(handle, None)
             self.take(handle)
             return state, "Slurm lost the run; handing it over again", None
-        beat = heartbeat_age(folder)
-        if beat is not None and beat < LATE_S:
-            return state, status.get("message") or "", None
         text = "Slurm does not know the run any more, and it gives no sign of life."
         return "ended", "", {"reason": "node", "message": text}
+
+    def remembered(self, handle: str, record: dict[str, Any]) -> accounting.Ended | None:
+        """How the run ended, where Slurm's accounting knows what its controller forgot."""
+        number, many = str(record.get("number") or ""), len(record.get("handles") or []) > 1
+        if not number:
+            return None
+        number = "%s_%d" % (number, self.pointer(handle)[1]) if many else number
+        return accounting.ended(number, self.root, float(record.get("at") or 0.0))
 
     def over(
         self, handle: str, folder: str, row: commands.Row, began: bool

@@ -11,7 +11,7 @@ from turnout.payload import hostfacts, rundir
 from turnout.payload.slurm.batches import quoted
 from turnout.payload.slurm.commands import Done, call, duration_s, fields, gpus_of, said, whole
 from turnout.payload.slurm.places import FOLDER
-from turnout.payload.slurm.words import NO_FOLDER, OVER
+from turnout.payload.slurm.words import NO_FOLDER, OVER, is_about_numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,7 +135,9 @@ def limits(config: dict[str, str]) -> list[str]:
     if config.get("AccountingStorageType", "/none").endswith("/none"):
         return []
     names = ("Account", "QOS", "MaxJobs", "MaxSubmit", "GrpTRES", "MaxWall")
-    argv = ["sacctmgr", "-nP", "show", "assoc", "user=" + hostfacts.user()]
+    # One accounting may be that of several clusters.
+    whose = ["user=" + hostfacts.user(), "cluster=" + config.get("ClusterName", "")]
+    argv = ["sacctmgr", "-nP", "show", "assoc", *whose]
     found: list[str] = []
     for line in call([*argv, "format=" + ",".join(names)], timeout_s=15.0).out.splitlines():
         given = [(n, v) for n, v in zip(names, line.split("|")) if v]
@@ -182,7 +184,7 @@ def of_partition(partition: str) -> list[dict[str, str]]:
         return [problem("no_partition", text, "Name one (--partition): %s." % known)]
     options = ["--partition=%s" % partition] if partition else []
     done = call(["sbatch", "--test-only", "-o", "/dev/null", *options], "#!/bin/sh\n")
-    if done.code:
+    if done.code and not is_about_numbers(done.err):
         text = "Slurm would refuse a run: %s." % said(done)
         fix = "Try `sbatch --test-only` there; an account may be needed (--account)."
         return [problem("slurm_refuses", text, fix)]

@@ -5,6 +5,7 @@ Pure. Names of states and reasons: squeue(1) and `slurm.h` of Slurm 20.11 to 24.
 
 from __future__ import annotations
 
+import re
 import signal
 
 TYPE_CHECKING = False
@@ -34,6 +35,8 @@ STUCK = frozenset(("launch_failed_requeued_held", "job_requeued_in_held_state"))
 #: What the batch's script says with its exit code when the node lacks what it needs.
 NO_FOLDER, NO_PYTHON = 97, 96
 
+#: What sbatch says where the user has as many in Slurm's queue as is allowed.
+SUBMIT_LIMITS = ("job submit limit", "SubmitJobLimit", "SubmitJobs", "SubmitJobPerUser")
 #: Reasons of Slurm; the longest beginning counts.
 REASONS = {
     "Resources": "waits for free nodes",
@@ -84,6 +87,46 @@ def waiting(name: str, position: tuple[int, int] | None) -> str:
         text = "%s: %d of %d" % (text, position[0], position[1])
     why = reason(name) if name else ""
     return "%s: %s" % (text, why) if why else text
+
+
+#: Begins why a run waits that Slurm has not taken yet, for a limit on how many it takes.
+FULL = "Slurm takes no more for now"
+
+
+def is_full(problem: str) -> bool:
+    """Whether that is why runs were not handed over; else Slurm could not be asked."""
+    return problem.startswith(FULL)
+
+
+def full(said: str) -> str:
+    """
+    >>> full("QOSGrpSubmitJobsLimit; Job violates accounting/QOS policy (job submit limit, …)")
+    'Slurm takes no more for now: a limit of the QOS is reached (QOSGrpSubmitJobsLimit)'
+    """
+    name = limit_of(said)
+    return "%s: %s" % (FULL, reason(name) if name else said)
+
+
+def limit_of(said: str) -> str:
+    """The limit that sbatch names beside its general words; "" for none.
+
+    >>> limit_of("QOSMaxCpuPerJobLimit; Job violates accounting/QOS policy (…)")
+    'QOSMaxCpuPerJobLimit'
+    """
+    found = re.search(r"\b(?:Assoc|QOS|Max|Grp)\w*", said.partition("Job violates")[0])
+    return found.group() if found else ""
+
+
+def is_about_numbers(said: str) -> bool:
+    """Whether sbatch refused for how many the user has in Slurm's queue: there will be room.
+
+    Its general words are the same for a run that asks for more than its QOS ever gives.
+
+    >>> is_about_numbers("QOSMaxCpuPerJobLimit; Job violates … policy (job submit limit, …)")
+    False
+    """
+    name = limit_of(said)
+    return "Submit" in name if name else any(word in said for word in SUBMIT_LIMITS)
 
 
 def ended_without_exit(state: str, exit_code: int, nodes: str, began: bool) -> dict[str, Any]:
