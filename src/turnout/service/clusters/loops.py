@@ -13,6 +13,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy import delete, select
 
+from turnout.service import ending
 from turnout.service.clusters import slices, slots
 from turnout.service.clusters.tables import ClusterEventRow
 from turnout.service.clusters.world import World, load, note
@@ -56,9 +57,7 @@ class ClusterLoops:
 
     async def aclose(self) -> None:
         if self.task is not None:
-            self.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.task
+            await ending.end([self.task])
 
     async def loop(self) -> None:
         while True:

@@ -19,6 +19,7 @@ from turnout.engine import lifecycle
 from turnout.engine.lifecycle import Act, Decision, RunError, RunFacts
 from turnout.environments import failures
 from turnout.environments.base import EnvironmentSettings
+from turnout.service import ending
 from turnout.service.db import Database
 from turnout.service.environments import launching
 from turnout.service.runs import logic
@@ -142,9 +143,7 @@ class RunLoops:
         return task
 
     async def aclose(self) -> None:
-        for task in list(self.tasks):
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await ending.end(self.tasks)
 
     # Launch
 
