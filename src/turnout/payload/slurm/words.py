@@ -100,7 +100,7 @@ def is_full(problem: str) -> bool:
 
 def full(said: str) -> str:
     """
-    >>> full("QOSGrpSubmitJobsLimit; Job violates accounting/QOS policy (job submit limit, …)")
+    >>> full("QOSGrpSubmitJobsLimit; … violates accounting/QOS policy (job submit limit, …)")
     'Slurm takes no more for now: a limit of the QOS is reached (QOSGrpSubmitJobsLimit)'
     """
     name = limit_of(said)
@@ -110,10 +110,10 @@ def full(said: str) -> str:
 def limit_of(said: str) -> str:
     """The limit that sbatch names beside its general words; "" for none.
 
-    >>> limit_of("QOSMaxCpuPerJobLimit; Job violates accounting/QOS policy (…)")
+    >>> limit_of("QOSMaxCpuPerJobLimit; … violates accounting/QOS policy (…)")
     'QOSMaxCpuPerJobLimit'
     """
-    found = re.search(r"\b(?:Assoc|QOS|Max|Grp)\w*", said.partition("Job violates")[0])
+    found = re.search(r"\b(?:Assoc|QOS|Max|Grp)\w*", said.partition("violates")[0])
     return found.group() if found else ""
 
 
@@ -122,7 +122,7 @@ def is_about_numbers(said: str) -> bool:
 
     Its general words are the same for a run that asks for more than its QOS ever gives.
 
-    >>> is_about_numbers("QOSMaxCpuPerJobLimit; Job violates … policy (job submit limit, …)")
+    >>> is_about_numbers("QOSMaxCpuPerJobLimit; … violates … policy (job submit limit, …)")
     False
     """
     name = limit_of(said)
