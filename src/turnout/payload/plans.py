@@ -29,6 +29,8 @@ SHARES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 #: by chance before the run has it.
 PORTS = range(20000, 32000)
 PORT_TRIES = 1000
+#: For a person.
+ROLES = {"": "Process", "worker": "Worker", "ps": "Parameter server"}
 #: Names that v1's notebooks put into arguments, to be filled in on the node.
 IN_ARGUMENTS = re.compile(r"\$\{?(AZ_BATCHAI_[A-Z_]+)\}?")
 
@@ -182,7 +184,7 @@ def first_failure(plan: dict[str, Any], ends: dict[int, dict[str, Any]]) -> int 
 def words(plan: dict[str, Any], rank: int, end: dict[str, Any], name_of_signal: str) -> str:
     """How a rank failed, for a person."""
     role, index = plan["tasks"][rank]
-    what = "Process %d" % rank if not role else "%s %d" % (role.capitalize(), index)
+    what = "%s %d" % (ROLES[role], index if role else rank)
     how = "exited with code %s" % end.get("code")
     if end.get("signal"):
         how = "was killed by %s" % name_of_signal

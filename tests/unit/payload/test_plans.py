@@ -142,3 +142,4 @@ def test_the_cause_in_words() -> None:
     assert plans.words(made, 0, {"signal": 9}, "signal 9 (SIGKILL)") == (
         "Worker 0 (node n1) was killed by signal 9 (SIGKILL); the others were ended."
     )
+    assert plans.words(made, 1, {"code": 2}, "").startswith("Parameter server 0 (node n2) exited")
