@@ -23,6 +23,8 @@ PLAN = "plan.json"
 RANKS = "ranks"
 #: In that folder: {"message"}, why nothing could be started.
 SAID = "said.json"
+#: A link there: its text is the rank that failed first.
+FIRST = "first"
 #: What a process has of its node, unless the run says otherwise.
 SHARES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 #: Ports to choose from: below those that systems give out by themselves, so that nobody gets one
@@ -170,14 +172,16 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def first_failure(plan: dict[str, Any], ends: dict[int, dict[str, Any]]) -> int | None:
+def first_failure(ends: dict[int, dict[str, Any]], said: str) -> int | None:
     """The rank that failed first; None when none did. What ends a server when the workers are
-    done is no failure."""
+    done is no failure. `said` is what the link says, "" where nobody came to make it."""
     failed = [
         (float(end.get("at") or 0.0), rank)
         for rank, end in ends.items()
         if (end.get("code") or end.get("signal")) and not end.get("ended_by_us")
     ]
+    if said in [str(rank) for _, rank in failed]:
+        return int(said)
     return min(failed)[1] if failed else None
 
 
