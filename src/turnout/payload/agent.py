@@ -24,6 +24,7 @@ from turnout.payload import (
     processes,
     recipes,
     rundir,
+    slices,
     supervisor,
     trees,
 )
@@ -385,7 +386,7 @@ class Agent:
             os.rename(folder, there)
         except FileNotFoundError:
             return {}, b""
-        in_background(lambda: clear(self.root, there))
+        in_background(lambda: clear(self.root, there, request["handle"]))
         return {}, b""
 
     # -- the host ------------------------------------------------------------------------------
@@ -433,8 +434,10 @@ def remove_all(paths: list[str]) -> None:
         trees.remove_tree(path)
 
 
-def clear(root: str, folder: str) -> None:
-    """Give the work tree back and delete the rest of a run folder that lies in the trash."""
+def clear(root: str, folder: str, handle: str) -> None:
+    """Give the work tree back and delete the rest of a run folder that lies in the trash; what a
+    supervisor that was killed left of its run's cgroups goes too."""
+    slices.end_processes(handle)
     trees.give_back(
         os.path.join(folder, rundir.WORK),
         os.path.join(folder, rundir.TREE_RECORD),

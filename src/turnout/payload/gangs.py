@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -61,11 +62,14 @@ class Gang:
             rank: rundir.read_mapping(os.path.join(self.folder, plans.RANKS, "%d.exit" % rank))
             for rank in range(len(self.plan["tasks"]))
         }
-        said = rundir.read_mapping(os.path.join(self.folder, plans.RANKS, plans.SAID))
-        if said.get("message"):
+        why = rundir.read_mapping(os.path.join(self.folder, plans.RANKS, plans.SAID))
+        if why.get("message"):
             # Nothing was started.
-            return {"reason": "prepare", "code": None}, str(said["message"])
-        first = plans.first_failure(self.plan, {r: e for r, e in ends.items() if e})
+            return {"reason": "prepare", "code": None}, str(why["message"])
+        said = ""
+        with contextlib.suppress(OSError):
+            said = os.readlink(os.path.join(self.folder, plans.RANKS, plans.FIRST))
+        first = plans.first_failure({r: e for r, e in ends.items() if e}, said)
         if first is None:
             return {"reason": "exited", "code": code}, ""
         end = ends[first]

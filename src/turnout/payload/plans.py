@@ -23,12 +23,16 @@ PLAN = "plan.json"
 RANKS = "ranks"
 #: In that folder: {"message"}, why nothing could be started.
 SAID = "said.json"
+#: A link there: its text is the rank that failed first.
+FIRST = "first"
 #: What a process has of its node, unless the run says otherwise.
 SHARES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 #: Ports to choose from: below those that systems give out by themselves, so that nobody gets one
 #: by chance before the run has it.
 PORTS = range(20000, 32000)
 PORT_TRIES = 1000
+#: For a person.
+ROLES = {"": "Process", "worker": "Worker", "ps": "Parameter server"}
 #: Names that v1's notebooks put into arguments, to be filled in on the node.
 IN_ARGUMENTS = re.compile(r"\$\{?(AZ_BATCHAI_[A-Z_]+)\}?")
 
@@ -168,21 +172,23 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def first_failure(plan: dict[str, Any], ends: dict[int, dict[str, Any]]) -> int | None:
+def first_failure(ends: dict[int, dict[str, Any]], said: str) -> int | None:
     """The rank that failed first; None when none did. What ends a server when the workers are
-    done is no failure."""
+    done is no failure. `said` is what the link says, "" where nobody came to make it."""
     failed = [
         (float(end.get("at") or 0.0), rank)
         for rank, end in ends.items()
         if (end.get("code") or end.get("signal")) and not end.get("ended_by_us")
     ]
+    if said in [str(rank) for _, rank in failed]:
+        return int(said)
     return min(failed)[1] if failed else None
 
 
 def words(plan: dict[str, Any], rank: int, end: dict[str, Any], name_of_signal: str) -> str:
     """How a rank failed, for a person."""
     role, index = plan["tasks"][rank]
-    what = "Process %d" % rank if not role else "%s %d" % (role.capitalize(), index)
+    what = "%s %d" % (ROLES[role], index if role else rank)
     how = "exited with code %s" % end.get("code")
     if end.get("signal"):
         how = "was killed by %s" % name_of_signal

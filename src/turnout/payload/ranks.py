@@ -110,6 +110,10 @@ class Rank:
         self.end["ended_by_us"] = self.released
         path = os.path.join(self.folder, plans.RANKS, "%d.exit" % self.number)
         rundir.write_json(path, self.end)
+        if self.failed:
+            # Clocks of nodes differ: who makes this link was the first.
+            with contextlib.suppress(OSError):
+                os.symlink(str(self.number), os.path.join(self.folder, plans.RANKS, plans.FIRST))
 
     @property
     def failed(self) -> bool:

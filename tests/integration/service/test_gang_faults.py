@@ -92,8 +92,10 @@ async def test_nothing_outlives_its_supervisor(
     kill_supervisor(service, run)
     await service.reached(run, "failed")
 
+    parent, _ = slices.parent_group()
+
     async def gone() -> bool:
-        return not any(map(is_running, pids))
+        return not any(map(is_running, pids)) and not (parent and groups_of(parent, run))
 
     await until(gone, "their end")
 

@@ -19,4 +19,5 @@ async def test_four_tasks_on_three_nodes(service: OnSlurm) -> None:
     run = await service.on_slurm(CODE, node_count=3, distribution=asked, grace_s=1)
     found = await service.reached(run, "failed")
     log = await service.web.get(f"/v1/runs/{run}/logs/azureml-logs/70_driver_log_3.txt")
-    assert found["error"]["message"].startswith(f"Ps 0 (node {log.text.strip()}) exited with code")
+    where = f"Parameter server 0 (node {log.text.strip()}) exited with code 3;"
+    assert found["error"]["message"].startswith(where)

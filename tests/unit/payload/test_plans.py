@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from turnout.payload import plans, ranks
+from turnout.payload.gangs import Gang
 
 NODES = [
     {"node": "n1", "address": "10.0.0.1", "cores": [0, 1, 2, 3], "gpus": [0]},
@@ -130,7 +132,23 @@ def test_each_mpirun_is_told_in_its_words(version: str) -> None:
 def test_the_first_that_failed_is_the_cause(
     ends: dict[int, dict[str, Any]], first: int | None
 ) -> None:
-    assert plans.first_failure(plan(), ends) == first
+    assert plans.first_failure(ends, "") == first
+
+
+def test_clocks_of_nodes_do_not_decide_who_failed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan()
+    (tmp_path / plans.RANKS).mkdir()
+    for rank, status, clock in ((2, 3 << 8, 2000.0), (0, 15, 1000.0)):
+        monkeypatch.setattr("turnout.payload.ranks.time.time", lambda clock=clock: clock)
+        ranks.Rank(str(tmp_path), made, rank).ended(status)
+    gang = Gang(str(tmp_path), "", {}, [])
+    gang.plan = made
+    assert gang.end(3, str) == (
+        {"reason": "exited", "code": 3},
+        plans.words(made, 2, {"code": 3}, ""),
+    )
 
 
 def test_the_cause_in_words() -> None:
@@ -142,3 +160,4 @@ def test_the_cause_in_words() -> None:
     assert plans.words(made, 0, {"signal": 9}, "signal 9 (SIGKILL)") == (
         "Worker 0 (node n1) was killed by signal 9 (SIGKILL); the others were ended."
     )
+    assert plans.words(made, 1, {"code": 2}, "").startswith("Parameter server 0 (node n2) exited")
