@@ -197,3 +197,13 @@ def gpus_of(gres: str) -> int:
     (3, 0)
     """
     return sum(int(n) for n in re.findall(r"(?:^|,)gpu(?::[^:,(]+)?:(\d+)", gres))
+
+
+def exit_code(number: str) -> int:
+    """What Slurm says of the script's exit code; 0 where it does not."""
+    done = call(["scontrol", "-o", "show", "job", number], timeout_s=5.0)
+    for line in done.out.splitlines():
+        code = fields(line).get("ExitCode", "")
+        if code:
+            return whole(code)
+    return 0

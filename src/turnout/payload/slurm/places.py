@@ -57,3 +57,26 @@ def end(folder: str, reason: str, message: str, **more: object) -> None:
         found: dict[str, Any] = {"reason": reason, "code": None, "signal": None}
         found.update({"message": message, "started_at": None, "ended_at": time.time(), **more})
         rundir.write_json(there, found)
+
+
+def signature(folder: str) -> tuple[object, ...]:
+    """Changes when a run wrote something that a look would show."""
+    found: list[object] = []
+    for name in (rundir.STATUS, rundir.DRIVER_LOG, rundir.RECORDS, rundir.EXIT, BEGUN):
+        try:
+            seen = os.stat(os.path.join(folder, name))
+            found.append((seen.st_size, seen.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+def stop_asked(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, rundir.STOP))
+
+
+def heartbeat_age(folder: str) -> float | None:
+    try:
+        return time.time() - os.stat(os.path.join(folder, rundir.HEARTBEAT)).st_mtime
+    except OSError:
+        return None

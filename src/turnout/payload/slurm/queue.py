@@ -217,7 +217,7 @@ class Queue:
                 continue
             folder = rundir.run_folder(self.root, handle)
             places.look_afresh(folder)
-            seen = signature(folder)
+            seen = places.signature(folder)
             if seen != before:
                 self.followed[handle] = seen
                 news.append(handle)
@@ -276,7 +276,7 @@ class Queue:
         if end is None:
             self.followed.setdefault(handle, ())
             state, message, end = self.judge(handle, folder, status, began)
-        elif words.may_be_taken(end) and began and not stop_asked(folder):
+        elif words.may_be_taken(end) and began and not places.stop_asked(folder):
             state, end = self.taken(handle, end)
         if end is not None:
             self.followed.pop(handle, None)
@@ -341,7 +341,7 @@ class Queue:
         silent = "" if words.is_full(self.problem) else self.problem
         if self.answered_at < settled or silent:
             return state, silent or status.get("message") or "", None
-        beat = heartbeat_age(folder)
+        beat = places.heartbeat_age(folder)
         if began and beat is not None and beat < LATE_S:
             return state, status.get("message") or "", None
         known = self.remembered(handle, record)
@@ -375,7 +375,7 @@ class Queue:
             # Its supervisor left in order, so it wrote how the run ended.
             return "running" if began else "preparing", "", None
         if end is None:
-            code = exit_code(row.number) if row.state == "FAILED" else 0
+            code = commands.exit_code(row.number) if row.state == "FAILED" else 0
             found = words.ended_without_exit(row.state, code, row.nodes, began)
             places.end(folder, **found)
             end = rundir.read_json(os.path.join(folder, rundir.EXIT))
@@ -473,36 +473,3 @@ class Queue:
         ):
             known.pop(handle, None)
         self.settled.discard(handle)
-
-
-def signature(folder: str) -> tuple[object, ...]:
-    """Changes when a run wrote something that a look would show."""
-    found: list[object] = []
-    for name in (rundir.STATUS, rundir.DRIVER_LOG, rundir.RECORDS, rundir.EXIT, BEGUN):
-        try:
-            seen = os.stat(os.path.join(folder, name))
-            found.append((seen.st_size, seen.st_mtime_ns))
-        except OSError:
-            found.append(None)
-    return tuple(found)
-
-
-def stop_asked(folder: str) -> bool:
-    return os.path.exists(os.path.join(folder, rundir.STOP))
-
-
-def heartbeat_age(folder: str) -> float | None:
-    try:
-        return time.time() - os.stat(os.path.join(folder, rundir.HEARTBEAT)).st_mtime
-    except OSError:
-        return None
-
-
-def exit_code(number: str) -> int:
-    """What Slurm says of the script's exit code; 0 where it does not."""
-    done = commands.call(["scontrol", "-o", "show", "job", number], timeout_s=5.0)
-    for line in done.out.splitlines():
-        code = commands.fields(line).get("ExitCode", "")
-        if code:
-            return commands.whole(code)
-    return 0
