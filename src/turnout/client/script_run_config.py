@@ -120,8 +120,10 @@ def new_run_config(
         found.docker = docker
     if isinstance(distributed, MpiConfiguration):
         found.mpi, found.communicator = distributed, "OpenMpi"
+        found.node_count = distributed.node_count
     elif isinstance(distributed, PyTorchConfiguration):
         found.pytorch, found.communicator = distributed, distributed.communication_backend
+        found.node_count = distributed.node_count
     elif isinstance(distributed, TensorflowConfiguration):
         found.tensorflow, found.communicator = distributed, "ParameterServer"
         # v1 gives each task a node of its own.

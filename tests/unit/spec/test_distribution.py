@@ -52,6 +52,7 @@ def test_a_total_is_shared_out_evenly() -> None:
 def test_v1s_later_configurations(given: object, nodes: int, found: Distribution) -> None:
     config = ScriptRunConfig(".", "x.py", distributed_job_config=given)
     assert config.run_config.distribution() == (nodes, found)
+    assert config.run_config.node_count == nodes
 
 
 @pytest.mark.parametrize(
