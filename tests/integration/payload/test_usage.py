@@ -111,7 +111,7 @@ def test_gpus_of_the_run_are_asked_for(
 ) -> None:
     folder = gpus("")
     agent = make_agent()
-    launch(agent, "import time; time.sleep(2)", slice={"node": "n1", "gpus": [1]})
+    launch(agent, "import time; time.sleep(2)", nodes=[{"node": "n1", "gpus": [1]}])
     agent.wait(H)
     assert samples(agent)[0]["gpus"] == [{"index": 1, "use": 87, "memory_mb": 40536}]
     assert samples(agent)[0]["processes"] == 1
@@ -124,7 +124,7 @@ def test_a_node_without_gpus_asks_nobody(
 ) -> None:
     folder = gpus("")
     agent = make_agent()
-    launch(agent, "import time; time.sleep(1.5)", slice={"node": "n1", "gpus": []})
+    launch(agent, "import time; time.sleep(1.5)", nodes=[{"node": "n1", "gpus": []}])
     agent.wait(H)
     assert samples(agent)[0]["gpus"] == []
     assert not (folder / "asked").exists()

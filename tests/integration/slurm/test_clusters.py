@@ -235,13 +235,18 @@ async def test_a_login_machine_over_ssh(slurm: Slurm, tmp_path: Path) -> None:
 # -- several nodes
 
 GANG = """
-import json, os
+import json, os, time
 print(json.dumps([os.environ["SLURMD_NODENAME"], os.environ["TURNOUT_RANK"]]), flush=True)
 if os.environ["TURNOUT_RANK"] in os.environ.get("FAIL", ""):
     raise SystemExit(7)
 if os.environ.get("FAIL") or '"ps", "index"' in os.environ.get("TF_CONFIG", ""):
-    import time
+    open("up" + os.environ["TURNOUT_RANK"], "w").close()
     time.sleep(300)
+# Servers are ended with the workers: not before they have said where they are.
+while '"worker", "index"' in os.environ.get("TF_CONFIG", "") and not (
+    os.path.exists("up2") and os.path.exists("up3")
+):
+    time.sleep(0.05)
 """
 WAYS = {
     "pytorch": {"kind": "pytorch", "processes": 2},
