@@ -54,11 +54,17 @@ class Rank:
 
     def start(self, *, own_group: bool) -> None:
         """Start the script of this rank; a program that is not there is its end."""
+        parent = os.getpid()
         self.pid = os.fork()
-        if not self.pid:
+        if self.pid:
+            if own_group:
+                # Here as well: it may have to be ended before it came to it.
+                with contextlib.suppress(OSError):
+                    os.setpgid(self.pid, self.pid)
+        else:
             code = 127
             try:
-                self.become(own_group)
+                self.become(own_group, parent)
             except processes.StartError as e:
                 say(self.folder, str(e))
             except OSError as e:
@@ -66,10 +72,12 @@ class Rank:
             finally:
                 os._exit(code)
 
-    def become(self, own_group: bool) -> None:
+    def become(self, own_group: bool, parent: int) -> None:
         if own_group:
             os.setpgid(0, 0)
         die_with_parent()
+        if os.getppid() != parent:
+            os._exit(127)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -297,8 +305,7 @@ class Together:
 
     def signal(self, ranks: list[Rank], number: int) -> None:
         for rank in ranks:
-            with contextlib.suppress(OSError):
-                os.killpg(rank.pid, number)
+            send(rank.pid, number)
 
 
 def one(folder: str, plan: dict[str, Any]) -> int:
@@ -339,10 +346,15 @@ def wait_or_end(rank: Rank, signs: list[str], *, releases: bool = False) -> int:
         if kill_at is None and all(map(os.path.exists, signs)):
             rank.released = releases
             kill_at = time.monotonic() + rank.plan["grace_s"]
-            os.killpg(rank.pid, signal.SIGTERM)
+            send(rank.pid, signal.SIGTERM)
         elif kill_at is not None and time.monotonic() >= kill_at:
-            os.killpg(rank.pid, signal.SIGKILL)
+            send(rank.pid, signal.SIGKILL)
         time.sleep(LOOK_S)
+
+
+def send(group: int, number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(group, number)
 
 
 def wait_for(files: list[str], at_most_s: float) -> None:

@@ -48,9 +48,13 @@ class TestPlain:
         slurm.reaches(slurm.submit(script, "-N3", "-n3"), "COMPLETED")
         assert sorted((tmp_path / "out").read_text().split()) == ["n1", "n2", "n3"]
 
-    def test_a_dead_node_fails_what_may_not_start_again(self, slurm: Slurm) -> None:
-        number = slurm.submit("sleep 600", "--no-requeue", "-w", "n3")
-        slurm.reaches(number, "RUNNING")
+    def test_a_dead_node_fails_what_may_not_start_again(
+        self, slurm: Slurm, tmp_path: Path
+    ) -> None:
+        up = tmp_path / "up"
+        number = slurm.submit(f"touch {up}; sleep 600", "--no-requeue", "-w", "n3")
+        # Slurm says that it runs before it does, and starts again what a node never began.
+        wait_until(up.exists, "the script to begin")
         slurm.node_kill("n3")
         assert "n3" not in slurm.ours().values()
         assert {"n1", "n2"} <= set(slurm.ours().values())
