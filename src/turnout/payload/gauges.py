@@ -45,17 +45,11 @@ def parse_stat(data: bytes) -> Row:
 def every_process() -> dict[int, Row]:
     """All that this user may see, by pid."""
     found: dict[int, Row] = {}
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return found
-    for name in names:
-        if name.isdigit():
-            try:
-                with open("/proc/%s/stat" % name, "rb", 0) as file:
-                    found[int(name)] = parse_stat(file.read())
-            except (OSError, ValueError, IndexError):
-                continue
+    for pid, data in processes.stats().items():
+        try:
+            found[pid] = parse_stat(data)
+        except (ValueError, IndexError):
+            continue
     return found
 
 

@@ -168,9 +168,9 @@ def reap() -> tuple[dict[int, int], bool]:
         ended[pid] = status
 
 
-def parents() -> dict[int, int]:
-    """{pid: parent} of every process that this user may see."""
-    found: dict[int, int] = {}
+def stats() -> dict[int, bytes]:
+    """What the kernel says of every process that this user may see, by pid."""
+    found: dict[int, bytes] = {}
     try:
         names = os.listdir("/proc")
     except OSError:
@@ -178,11 +178,22 @@ def parents() -> dict[int, int]:
     for name in names:
         if name.isdigit():
             try:
-                with open("/proc/%s/stat" % name, "rb") as file:
-                    # The name in parentheses may hold anything: count from its last one.
-                    found[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
-            except (OSError, ValueError, IndexError):
+                with open("/proc/%s/stat" % name, "rb", 0) as file:
+                    found[int(name)] = file.read()
+            except OSError:
                 continue
+    return found
+
+
+def parents() -> dict[int, int]:
+    """{pid: parent} of every process that this user may see."""
+    found: dict[int, int] = {}
+    for pid, data in stats().items():
+        try:
+            # The name in parentheses may hold anything: count from its last one.
+            found[pid] = int(data.rpartition(b")")[2].split()[1])
+        except (ValueError, IndexError):
+            continue
     return found
 
 

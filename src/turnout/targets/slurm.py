@@ -37,7 +37,7 @@ from turnout.targets.base import (
     TargetResources,
     Ticket,
 )
-from turnout.targets.cluster import ClusterConfig
+from turnout.targets.cluster import ClusterConfig, ClusterTarget
 from turnout.targets.ssh import SSHConfig, identity_of, settings
 from turnout.targets.supervised import SupervisedTarget
 
@@ -238,9 +238,7 @@ class SlurmCluster(Target[ClusterConfig]):
     kind: ClassVar[str] = "cluster"
     v1_type: ClassVar[str] = "AmlCompute"
     config_model: ClassVar[type[BaseModel]] = ClusterConfig
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        gpu=True, tuning=True, automl=True, pipelines=True, created=True
-    )
+    capabilities: ClassVar[Capabilities] = ClusterTarget.capabilities
     gives_nodes: ClassVar[bool] = True
     #: The engine has a queue of its own: a run that was launched waits on.
     queues: ClassVar[bool] = True
