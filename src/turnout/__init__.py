@@ -105,9 +105,11 @@ _TRAVELS = ("Run", "RunEnvironmentException")
 
 
 def _find_installed() -> None:
-    """Let an installed turnout serve what the payload lacks."""
-    for entry in sys.path:
-        folder = os.path.join(entry or os.getcwd(), "turnout")
+    """Let an installed turnout serve what the payload lacks, else this machine's own."""
+    folders = [os.path.join(entry or os.getcwd(), "turnout") for entry in sys.path]
+    if sys.version_info >= (3, 10):  # noqa: UP036 (this file travels)
+        folders.append(os.environ.get("TURNOUT_RUN_CLIENT") or "")
+    for folder in folders:
         if folder not in __path__ and os.path.isdir(os.path.join(folder, "client")):
             __path__.append(folder)
 

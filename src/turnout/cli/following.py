@@ -170,11 +170,6 @@ def missing_module(output: str) -> str:
     if found is None:
         return ""
     name = found[1]
-    if name == "azureml":
-        return (
-            "Turnout has v1's classes under its own name: write 'from turnout import Run' for "
-            "'from azureml.core import Run' or 'from azureml.core.run import Run'."
-        )
     return (
         f"The run's environment has no '{name}'. List what the script needs: "
         f"--pip {PACKAGES.get(name, name)}"

@@ -94,6 +94,8 @@ class EmbeddedEndpoint:
     def revive(self) -> None:
         """Start the service unless it answers; others who want the same wait for the one."""
         self._token = ""
+        if not can_serve():
+            return  # It is waited for.
         try:
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.home / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -165,6 +167,14 @@ class EmbeddedEndpoint:
                 )
             time.sleep(LOOK_S)
         self.revive()
+
+
+def can_serve() -> bool:
+    """Whether this Python has what the service needs. That of a script may lack it: the SDK's
+    files then are those of the machine, lent to the run."""
+    from importlib.util import find_spec
+
+    return "TURNOUT_RUN_CLIENT" not in os.environ or find_spec("fastapi") is not None
 
 
 def service_environment(home: Path) -> dict[str, str]:

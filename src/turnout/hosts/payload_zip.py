@@ -14,7 +14,10 @@ import turnout
 #: Old enough for zip, the same everywhere: equal sources give equal bytes and one digest.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 #: What Python looks for at the top of the script's path.
-TOP = {"turnout/payload/sitecustomize.py": "sitecustomize.py"}
+TOP = {
+    "turnout/payload/sitecustomize.py": "sitecustomize.py",
+    "turnout/payload/v1/package.py": "azureml/__init__.py",
+}
 
 
 @dataclass(frozen=True)

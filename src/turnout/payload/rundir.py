@@ -76,6 +76,8 @@ ATTEMPT_VARIABLE = "TURNOUT_RUN_ATTEMPT"
 ERAS_VARIABLE = "TURNOUT_ERAS"
 #: Which process of the run this is; "0" or not there for the first.
 RANK_VARIABLE = "TURNOUT_RANK"
+#: Where this machine's `turnout` is, for scripts that want more than `Run` and have none.
+CLIENT_VARIABLE = "TURNOUT_RUN_CLIENT"
 #: For a launcher: names of the variables that the script is to have, as JSON.
 INSIDE_VARIABLE = "TURNOUT_INSIDE"
 

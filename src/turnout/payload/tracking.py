@@ -24,7 +24,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Sequence
 
-__all__ = ["Run", "RunEnvironmentException", "ScriptExperiment", "TrackingError"]
+__all__ = [
+    "Run",
+    "RunEnvironmentException",
+    "ScriptExperiment",
+    "ScriptWorkspace",
+    "TrackingError",
+]
 
 #: JSON that the service may add for the script: tags, properties, display_name, number.
 INFO_VARIABLE = "TURNOUT_RUN_INFO"
@@ -41,10 +47,49 @@ class ScriptExperiment:
 
     @property
     def workspace(self) -> Any:
+        """The workspace, where the script can reach it: on the machine of the service. Elsewhere
+        it has a name and nothing else."""
+        kind = from_sdk("workspace", "Workspace")
+        return ScriptWorkspace() if kind is None else kind()
+
+    def __getattr__(self, name: str) -> Any:
+        kind = None if name.startswith("_") else from_sdk("experiment", "Experiment")
+        if kind is None:
+            raise AttributeError("'Experiment' object has no attribute '%s'" % name)
+        return getattr(kind(self.workspace, self.name), name)
+
+
+class ScriptWorkspace:
+    """The workspace as a script on another machine sees it."""
+
+    def __init__(self) -> None:
+        self.name = os.environ.get("AZUREML_ARM_WORKSPACE_NAME", "")
+        self.subscription_id = ""
+        self.resource_group = ""
+        self.location = "local"
+
+    def __repr__(self) -> str:
+        return "Workspace(name=%r)" % self.name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         raise TrackingError(
-            "The workspace is not reachable from a script on its target; pass what it needs as "
-            "arguments or environment variables."
+            "workspace.%s: the workspace is not reachable from a script on another machine than "
+            "the service's; pass what it needs as arguments or environment variables." % name
         )
+
+
+def from_sdk(module: str, name: str) -> Any:
+    """The SDK's class, None where this Python has no SDK, or no way to the service."""
+    if not (os.environ.get(rundir.CLIENT_VARIABLE) or os.environ.get("TURNOUT_URL")):
+        return None
+    from importlib import import_module
+
+    try:
+        return getattr(import_module("turnout.client." + module), name)
+    except ImportError:
+        return None
 
 
 class Run(MetricLog):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from turnout.environments.base import EnvironmentSettings
+import turnout
+from turnout.environments.base import EnvironmentSettings, Recipe
 from turnout.hosts.base import Host
 from turnout.hosts.local import LocalHost
-from turnout.targets.base import Config
+from turnout.payload import rundir
+from turnout.targets.base import Config, Ticket
 from turnout.targets.supervised import SupervisedTarget
 
 
@@ -33,3 +37,15 @@ class ThisMachine(SupervisedTarget[Config]):
 
     def settings_there(self, asked: EnvironmentSettings) -> EnvironmentSettings:
         return asked.with_variables_of(os.environ)
+
+    def describe(self, ticket: Ticket, recipe: Recipe, digests: dict[str, str]) -> dict[str, Any]:
+        """A script on this machine reaches the workspace, with the SDK that lies here; one in a
+        container does not."""
+        found = super().describe(ticket, recipe, digests)
+        if ticket.spec.environment.container is None:
+            found["variables"] = {
+                "TURNOUT_HOME": str(self.resources.home),
+                rundir.CLIENT_VARIABLE: str(Path(str(turnout.__file__)).parent),
+                **found["variables"],
+            }
+        return found

@@ -21,7 +21,6 @@ FAILED = {
     [
         ("x\nModuleNotFoundError: No module named 'sklearn.svm'\n", "--pip scikit-learn"),
         ("ModuleNotFoundError: No module named 'numpy'\n", "--pip numpy"),
-        ("ModuleNotFoundError: No module named 'azureml'\n", "from turnout import Run"),
         ("ModuleNotFoundError: No module named 'numpy'\nand on\n", ""),
         ("", ""),
     ],

@@ -206,7 +206,7 @@ class RunLoops:
             attempt=row.attempt,
             experiment=row.experiment,
             spec=dataclasses.replace(spec, environment=ready.spec),
-            variables=variables(row),
+            variables=variables(row, self.settings.workspace),
             continues=handle_of(row, row.attempt - 1) if row.attempt > 1 else "",
             nodes=tuple(node for node in row.allocation or () if "node" in node),
             environments=EnvironmentSettings(**ready.settings.for_recipes()),
@@ -404,7 +404,7 @@ def spec_of(row: RunRow) -> RunSpec:
     return from_dict(RunSpec, row.spec, f"Run {row.id}")
 
 
-def variables(row: RunRow) -> dict[str, str]:
+def variables(row: RunRow, workspace: str) -> dict[str, str]:
     """v1's variables that scripts read (facts: `Run.get_context()` of v1 looks at them)."""
     about = {
         "tags": row.tags,
@@ -415,5 +415,9 @@ def variables(row: RunRow) -> dict[str, str]:
     return {
         "AZUREML_RUN_ID": row.id,
         "AZUREML_ARM_PROJECT_NAME": row.experiment,
+        "AZUREML_ARM_WORKSPACE_NAME": workspace,
+        # Of Azure alone; scripts that read them only pass them on.
+        "AZUREML_ARM_SUBSCRIPTION": "",
+        "AZUREML_ARM_RESOURCEGROUP": "",
         "TURNOUT_RUN_INFO": json.dumps(about),
     }
