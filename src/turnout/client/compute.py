@@ -250,6 +250,11 @@ class ComputeTarget:
             "properties": self.config,
         }
 
+    @staticmethod
+    def deserialize(workspace: Workspace, object_dict: dict[str, Any]) -> ComputeTarget:
+        """The target that `serialize` described, as it is now."""
+        return ComputeTarget(workspace, object_dict["name"])
+
     def _repr_html_(self) -> str:
         import html
 

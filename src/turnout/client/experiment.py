@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from turnout.client import submission
 from turnout.client.exceptions import UserErrorException
+from turnout.client.http import segment
 from turnout.client.run import Run, ScriptRun, start
 from turnout.client.script_run_config import ScriptRunConfig
+from turnout.payload import tracking, values
 from turnout.spec.runs import check_name
 
 if TYPE_CHECKING:
@@ -46,6 +49,59 @@ class Experiment:
     @property
     def id(self) -> str:
         return self._name
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """What `set_tags` put there; asked anew."""
+        return self._view().get("tags", {})
+
+    @property
+    def archived_time(self) -> str | None:
+        """When it was archived, as ISO 8601 in UTC; None when it is not."""
+        return self._view().get("archived_at")
+
+    def get_portal_url(self) -> str:
+        """Empty: this version has no portal."""
+        return ""
+
+    def _view(self) -> dict[str, Any]:
+        found = self.workspace.client.get("/v1/experiments")["experiments"]
+        return next((x for x in found if x["name"] == self.name), {})
+
+    def _change(self, **body: Any) -> None:
+        self.workspace.client.request("PATCH", f"/v1/experiments/{segment(self.name)}", body)
+
+    def tag(self, key: str, value: Any = None) -> None:
+        """Set one tag. Values become text; None is a tag without a value."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: dict[str, Any]) -> None:
+        """Set several tags at once; others stay."""
+        self._change(tags={"set": values.texts(tags, "Tags")})
+
+    def remove_tags(self, tags: Any) -> None:
+        """Remove a tag, or several by a list of their keys."""
+        self._change(tags={"remove": [tags] if isinstance(tags, str) else list(tags)})
+
+    def archive(self) -> None:
+        """Leave it out of `Experiment.list`; its runs stay."""
+        self._change(archived=True)
+
+    def reactivate(self, new_name: str | None = None) -> None:
+        """Undo `archive`. Names do not change here: `new_name` must be empty."""
+        if new_name not in (None, self.name):
+            raise UserErrorException("An experiment keeps its name: leave new_name out.")
+        self._change(archived=False)
+
+    def refresh(self) -> None:
+        """Nothing is remembered: every property asks anew."""
+
+    @staticmethod
+    def from_directory(path: str | os.PathLike[str], auth: object = None) -> Experiment:
+        """The experiment that the `project.json` of a project folder names."""
+        from turnout.client.workspace import Workspace, project_experiment
+
+        return Experiment(Workspace.from_config(path), project_experiment(path))
 
     def __repr__(self) -> str:
         return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.name})"
@@ -132,10 +188,18 @@ class Experiment:
         view_type: str = "ActiveOnly",
         tags: Any = None,
     ) -> list[Experiment]:
-        """The workspace's experiments, or those with the given name."""
+        """The workspace's experiments, or those with the given name. `view_type`: "ActiveOnly",
+        "ArchivedOnly" or "All"; `tags`: a name, or `{name: value}`."""
         found = workspace.client.get("/v1/experiments")["experiments"]
+        kinds = {"ActiveOnly": (False,), "ArchivedOnly": (True,), "All": (False, True)}
+        if view_type not in kinds:
+            raise UserErrorException(f"view_type must be one of {', '.join(kinds)}.")
         return [
-            Experiment(workspace, x["name"]) for x in found if experiment_name in (None, x["name"])
+            Experiment(workspace, x["name"])
+            for x in found
+            if experiment_name in (None, x["name"])
+            and (x["archived_at"] is not None) in kinds[view_type]
+            and tracking.has_all(x["tags"], tags)
         ]
 
 

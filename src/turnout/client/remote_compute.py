@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnout.client.compute import AttachConfiguration, ComputeTarget
 from turnout.client.exceptions import ComputeTargetException
+
+if TYPE_CHECKING:
+    from turnout.client.workspace import Workspace
 
 
 class RemoteComputeAttachConfiguration(AttachConfiguration):
@@ -124,6 +127,37 @@ class RemoteCompute(ComputeTarget):
             private_key_passphrase=private_key_passphrase,
             **extras,
         )
+
+    @staticmethod
+    def attach(  # pyright: ignore[reportIncompatibleMethodOverride]
+        workspace: Workspace,
+        name: str,
+        username: str | AttachConfiguration = "",
+        address: str | None = None,
+        ssh_port: int = 22,
+        password: str = "",
+        private_key_file: str | os.PathLike[str] = "",
+        private_key_passphrase: str = "",
+        *,
+        attach_configuration: AttachConfiguration | None = None,
+        **options: Any,
+    ) -> ComputeTarget:
+        """`ComputeTarget.attach`, or v1's first form with the login as arguments."""
+        config = attach_configuration or username
+        if not isinstance(config, AttachConfiguration):
+            config = RemoteCompute.attach_configuration(
+                config,
+                address=address,
+                ssh_port=ssh_port,
+                password=password,
+                private_key_file=private_key_file,
+                private_key_passphrase=private_key_passphrase,
+            )
+        return ComputeTarget.attach(workspace, name, config, **options)
+
+    def get_credentials(self) -> dict[str, str]:
+        """`{"username"}`: what was given to log in is sealed, and never given out."""
+        return {"username": self.username}
 
     @property
     def address(self) -> str:

@@ -20,6 +20,7 @@ from turnout.client.sinks import ServiceSink
 from turnout.payload import tracking, values
 
 if TYPE_CHECKING:
+    from turnout.client.compute import ComputeTarget
     from turnout.client.experiment import Experiment
     from turnout.client.workspace import Workspace
 
@@ -108,6 +109,15 @@ class Run(RunFiles):
     def display_name(self, value: str) -> None:
         self._write("display_name", value=values.label(value, "A run"))
         self._view["display_name"] = value
+
+    @property
+    def description(self) -> str:
+        return self._view["description"]
+
+    @description.setter
+    def description(self, value: str) -> None:
+        self._write("description", value=str(value or ""))
+        self._view["description"] = str(value or "")
 
     @property
     def number(self) -> int:
@@ -239,6 +249,28 @@ class Run(RunFiles):
         "gpus": [{"index", "use" (%), "memory_mb"}]}`. Empty for a run of less than a second, and
         where its target cannot tell."""
         return self._client.get(f"{self._path}/usage")["samples"]
+
+    @staticmethod
+    def list_by_compute(
+        compute: ComputeTarget,
+        type: str | None = None,
+        tags: Any = None,
+        properties: Any = None,
+        status: str | None = None,
+    ) -> Generator[Run, None, None]:
+        """Runs on the target that are not over (or in `status`), newest first."""
+        query = {"type": type, "include_children": True}
+        for run in find(compute.workspace, query, tags, properties, status):
+            if run._view["target"] == compute.name and (status or run._view["state"] not in FINAL):
+                yield run
+
+    def take_snapshot(self, file_or_folder_path: str | os.PathLike[str]) -> str:
+        """Keep a folder with an interactive run, as its snapshot; its id."""
+        from turnout.client import submission
+
+        digest = submission.send_folder(self._client, os.fspath(file_or_folder_path))
+        self.add_properties({"ContentSnapshotId": digest})
+        return digest
 
     # -- children -------------------------------------------------------------------------------
 

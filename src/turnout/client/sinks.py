@@ -12,9 +12,6 @@ from turnout.client.http import PART, Client, segment
 from turnout.payload import sinks
 from turnout.payload.values import TrackingError, encode
 
-#: Records that change the run's row, with the part of a PATCH that does the same.
-PATCHES = {"tags", "properties", "display_name"}
-
 
 class ServiceSink(sinks.Sink):
     """Sends every record and upload at once."""
@@ -30,8 +27,8 @@ class ServiceSink(sinks.Sink):
             self.client.request("PATCH", self.path, {"tags": tags})
         elif kind == "properties":
             self.client.request("PATCH", self.path, {"properties": record["add"]})
-        elif kind == "display_name":
-            self.client.request("PATCH", self.path, {"display_name": record["value"]})
+        elif kind in ("display_name", "description"):
+            self.client.request("PATCH", self.path, {kind: record["value"]})
         else:
             body = {"records": [encode(record)], "key": os.urandom(16).hex()}
             self.client.post(f"{self.path}/records", body)

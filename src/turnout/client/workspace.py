@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from turnout.client.environment import Environment
     from turnout.client.experiment import Experiment
     from turnout.client.http import Client
+    from turnout.client.keyvault import Keyvault
     from turnout.client.run import Run
 
 FOLDERS = ("aml_config", ".azureml")
@@ -32,6 +33,9 @@ class Workspace:
         ws = Workspace.from_config()
         exp = Experiment(workspace=ws, name="my_experiment")
     """
+
+    DEFAULT_CPU_CLUSTER_NAME = "cpu-cluster"
+    DEFAULT_GPU_CLUSTER_NAME = "gpu-cluster"
 
     def __init__(
         self,
@@ -140,6 +144,16 @@ class Workspace:
         }
         (folder / (file_name or CONFIG_FILE)).write_text(json.dumps(values, indent=4) + "\n")
 
+    @staticmethod
+    def list(
+        subscription_id: str | None = None,
+        auth: object = None,
+        resource_group: str | None = None,
+    ) -> dict[str, list[Workspace]]:
+        """`{name: [workspace]}`: the one that the service keeps."""
+        found = Workspace(subscription_id, resource_group)
+        return {found.name: [found]}
+
     # -- what it holds --------------------------------------------------------------------------
 
     @property
@@ -162,6 +176,28 @@ class Workspace:
 
         return Environment.list(self)
 
+    @property
+    def webservices(self) -> dict[str, Any]:
+        """Empty: Turnout deploys nothing."""
+        return {}
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """Empty: Turnout deploys nothing."""
+        return {}
+
+    def get_default_compute_target(self, type: str) -> ComputeTarget | None:
+        """The cluster of v1's name for the type ("CPU": cpu-cluster, "GPU": gpu-cluster), if
+        there is one."""
+        names = {"CPU": self.DEFAULT_CPU_CLUSTER_NAME, "GPU": self.DEFAULT_GPU_CLUSTER_NAME}
+        return self.compute_targets.get(names.get(type.upper(), ""))
+
+    def get_default_keyvault(self) -> Keyvault:
+        """The workspace's secrets."""
+        from turnout.client.keyvault import Keyvault
+
+        return Keyvault(self)
+
     def get_run(self, run_id: str) -> Run:
         from turnout.client.run import Run
 
@@ -181,6 +217,19 @@ class Workspace:
             "version": found["version"],
             "home": found["home"],
         }
+
+
+def project_experiment(path: str | os.PathLike[str]) -> str:
+    """The experiment that a project folder was attached to. Raises `ProjectSystemException`."""
+    for sub in FOLDERS:
+        file = Path(path) / sub / "project.json"
+        try:
+            return str(json.loads(file.read_text())["Id"])
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, TypeError, KeyError) as e:
+            raise ProjectSystemException(f"'{file}' names no experiment ({e!r}).") from None
+    raise ProjectSystemException(f"'{path}' is no project folder: it has no project.json.")
 
 
 def find_config(start: Path, file_name: str) -> Path | None:

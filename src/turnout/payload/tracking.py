@@ -11,6 +11,7 @@ import time
 
 from turnout.payload import rundir
 from turnout.payload.metrics import MetricLog, fold_metrics
+from turnout.payload.outside import ScriptExperiment
 from turnout.payload.sinks import FolderSink, PrintSink, Sink, sink_of
 from turnout.payload.values import (
     RunEnvironmentException,
@@ -24,72 +25,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Sequence
 
-__all__ = [
-    "Run",
-    "RunEnvironmentException",
-    "ScriptExperiment",
-    "ScriptWorkspace",
-    "TrackingError",
-]
+__all__ = ["Run", "RunEnvironmentException", "TrackingError"]
 
 #: JSON that the service may add for the script: tags, properties, display_name, number.
 INFO_VARIABLE = "TURNOUT_RUN_INFO"
-
-
-class ScriptExperiment:
-    """The experiment of the run around a script: its name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return "Experiment(Name: %s)" % self.name
-
-    @property
-    def workspace(self) -> Any:
-        """The workspace, where the script can reach it: on the machine of the service. Elsewhere
-        it has a name and nothing else."""
-        kind = from_sdk("workspace", "Workspace")
-        return ScriptWorkspace() if kind is None else kind()
-
-    def __getattr__(self, name: str) -> Any:
-        kind = None if name.startswith("_") else from_sdk("experiment", "Experiment")
-        if kind is None:
-            raise AttributeError("'Experiment' object has no attribute '%s'" % name)
-        return getattr(kind(self.workspace, self.name), name)
-
-
-class ScriptWorkspace:
-    """The workspace as a script on another machine sees it."""
-
-    def __init__(self) -> None:
-        self.name = os.environ.get("AZUREML_ARM_WORKSPACE_NAME", "")
-        self.subscription_id = ""
-        self.resource_group = ""
-        self.location = "local"
-
-    def __repr__(self) -> str:
-        return "Workspace(name=%r)" % self.name
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise TrackingError(
-            "workspace.%s: the workspace is not reachable from a script on another machine than "
-            "the service's; pass what it needs as arguments or environment variables." % name
-        )
-
-
-def from_sdk(module: str, name: str) -> Any:
-    """The SDK's class, None where this Python has no SDK, or no way to the service."""
-    if not (os.environ.get(rundir.CLIENT_VARIABLE) or os.environ.get("TURNOUT_URL")):
-        return None
-    from importlib import import_module
-
-    try:
-        return getattr(import_module("turnout.client." + module), name)
-    except ImportError:
-        return None
 
 
 class Run(MetricLog):
@@ -118,6 +57,7 @@ class Run(MetricLog):
         self._child: Optional[str] = run_id if kwargs.pop("_is_child", False) else None
         self._parent: Optional[Run] = kwargs.pop("_parent", None)
         self._name: str = kwargs.pop("_name", None) or run_id
+        self._description = ""
         self._number = 0
         self._attempt = 1
         self._status = "Running"
@@ -160,6 +100,15 @@ class Run(MetricLog):
     def display_name(self, value: str) -> None:
         self._name = label(value, "A run")
         self._write("display_name", value=self._name)
+
+    @property
+    def description(self) -> str:
+        return self._description
+
+    @description.setter
+    def description(self, value: str) -> None:
+        self._description = str(value or "")
+        self._write("description", value=self._description)
 
     @property
     def number(self) -> int:
@@ -222,6 +171,13 @@ class Run(MetricLog):
         if name is not None:
             found = {k: {n: v for n, v in m.items() if n == name} for k, m in found.items()}
         return found if recursive else found[self.id]
+
+    def get_secret(self, name: str) -> Optional[str]:
+        """A secret of the workspace, on the machine of the service; None when there is none."""
+        return self.experiment.workspace.get_default_keyvault().get_secret(name)
+
+    def get_secrets(self, secrets: Sequence[str]) -> Dict[str, Optional[str]]:
+        return {name: self.get_secret(name) for name in secrets}
 
     # -- files ----------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from turnout.service.engines.routes import router as engines
 from turnout.service.environments.routes import router as environments
 from turnout.service.quotas.routes import router as quotas
 from turnout.service.runs.routes import router as runs
+from turnout.service.secrets.routes import router as secrets
 from turnout.service.settings import Settings
 from turnout.service.snapshots.routes import router as snapshots
 from turnout.service.state import Service, State
@@ -88,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
         quotas,
         environments,
         snapshots,
+        secrets,
     ):
         app.include_router(router)
     app.add_exception_handler(TurnoutError, refused)

@@ -80,7 +80,11 @@ def test_names_by_position_and_keyword() -> None:
 
 @pytest.mark.usefixtures("client")
 def test_experiments_and_targets(service: FakeService) -> None:
-    service("GET", "/v1/experiments", {"experiments": [{"name": "a"}, {"name": "b"}]})
+    service(
+        "GET",
+        "/v1/experiments",
+        {"experiments": [{"name": n, "tags": {}, "archived_at": None} for n in "ab"]},
+    )
     service("GET", "/v1/targets", {"targets": []})
     ws = Workspace(name="w")
     assert list(ws.experiments) == ["a", "b"]

@@ -34,7 +34,10 @@ async def test_password_and_notes(monkeypatch: pytest.MonkeyPatch, password: str
 
     monkeypatch.setattr(launching, "prepare", prepare)
     loops: Any = SimpleNamespace(
-        db=None, pool=SimpleNamespace(vault=None), collector=SimpleNamespace(change=change)
+        db=None,
+        pool=SimpleNamespace(vault=None),
+        collector=SimpleNamespace(change=change),
+        settings=SimpleNamespace(workspace="default"),
     )
     row: Any = SimpleNamespace(
         id="exp_1", attempt=1, experiment="exp", warnings=["old"], tags={}, properties={},

@@ -32,6 +32,7 @@ HOMES: Dict[str, str] = {
     **homes("turnout.client.exceptions", """
         AzureMLException ProjectSystemException TrainingException
     """),
+    "Keyvault": "turnout.client.keyvault:Keyvault",
     **homes("turnout.client.aml_compute_status", """
         AmlComputeNodeStateCounts AmlComputeStatus ScaleSettings
     """),
@@ -322,7 +323,6 @@ UNSERVED: Dict[str, str] = {
                "DsvmCompute DsvmProvisioningConfiguration"),
     **unserved(NETWORK, "PrivateEndPoint PrivateEndPointConfig WorkspacePrivateEndpointException"),
     **unserved(DEPLOYMENT, "Image InferenceConfig ModelPackage Webservice WebserviceException"),
-    "Keyvault": "secrets for scripts: " + LATER,
     "ParallelRunStepDetails": "pipelines: " + LATER,
     **unserved("scripts in R are not served: Turnout runs Python",
                "RCranLibrary RCranPackage RGitHubPackage RSection"),

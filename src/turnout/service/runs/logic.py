@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +96,7 @@ async def create(
             key=new.key,
             experiment=new.experiment,
             display_name=new.display_name or identity,
+            description="",
             type=INTERACTIVE_RUN if spec is None else SCRIPT_RUN,
             target="sdk" if spec is None else spec.target,
             state=state.value,
@@ -215,6 +216,7 @@ class Change:
     remove_tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     display_name: str | None = None
+    description: str | None = None
 
 
 async def change(db: Database, run: str, wanted: Change) -> RunRow:
@@ -230,6 +232,7 @@ async def change(db: Database, run: str, wanted: Change) -> RunRow:
         tags = {k: v for k, v in row.tags.items() if k not in wanted.remove_tags}
         row.tags = {**tags, **wanted.set_tags}
         row.display_name = wanted.display_name or row.display_name
+        row.description = row.description if wanted.description is None else wanted.description
         row.version += 1
         return row
 
@@ -304,6 +307,33 @@ async def experiments(db: Database) -> list[dict[str, Any]]:
     async with db.read() as session:
         rows = (await session.execute(query.order_by(ExperimentRow.name))).all()
     return [
-        {"name": e.name, "created_at": e.created_at.isoformat(), "runs": runs or 0}
+        {
+            "name": e.name,
+            "created_at": e.created_at.isoformat(),
+            "runs": runs or 0,
+            "tags": e.tags,
+            "archived_at": None if e.archived_at is None else e.archived_at.isoformat(),
+        }
         for e, runs in rows
     ]
+
+
+async def change_experiment(
+    db: Database,
+    name: str,
+    set_tags: Mapping[str, str | None],
+    remove_tags: Iterable[str],
+    *,
+    archived: bool | None,
+) -> None:
+    """Change what a person says of an experiment; one without runs comes to be."""
+    check_name("an experiment", name)
+    async with db.write() as session:
+        row = await session.scalar(select(ExperimentRow).where(ExperimentRow.name == name))
+        if row is None:
+            row = ExperimentRow(name=name, created_at=now(), tags={})
+            session.add(row)
+        kept = {k: v for k, v in row.tags.items() if k not in remove_tags}
+        row.tags = {**kept, **set_tags}
+        if archived is not None:
+            row.archived_at = now() if archived else None

@@ -98,6 +98,8 @@ def apply(session: Session, row: RunRow, record: dict[str, Any]) -> RunRow | Non
         warn(row, str(record["text"]))
     elif kind == "display_name":
         row.display_name = str(record["value"])
+    elif kind == "description":
+        row.description = str(record["value"])
     elif kind == "state":
         apply_state(row, record, at)
     elif kind == "child":

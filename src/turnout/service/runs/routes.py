@@ -57,6 +57,12 @@ class ChangeBody(Body):
     tags: TagsBody = Field(default_factory=TagsBody)
     properties: dict[str, str] = Field(default_factory=dict)
     display_name: str | None = None
+    description: str | None = None
+
+
+class ChangeExperimentBody(Body):
+    tags: TagsBody = Field(default_factory=TagsBody)
+    archived: bool | None = None
 
 
 class FilterQuery(Body):
@@ -118,7 +124,11 @@ async def get_run(run: str, service: Service) -> View:
 @router.patch("/runs/{run}")
 async def change_run(run: str, body: ChangeBody, service: Service) -> View:
     wanted = logic.Change(
-        body.tags.set, tuple(body.tags.remove), body.properties, body.display_name
+        body.tags.set,
+        tuple(body.tags.remove),
+        body.properties,
+        body.display_name,
+        body.description,
     )
     row = await logic.change(service.db, run, wanted)
     view = run_view(row)
@@ -222,3 +232,12 @@ async def write_file(run: str, name: str, request: Request, service: Service) ->
 @router.get("/experiments")
 async def list_experiments(service: Service) -> View:
     return {"experiments": await logic.experiments(service.db)}
+
+
+@router.patch("/experiments/{name}")
+async def change_experiment(name: str, body: ChangeExperimentBody, service: Service) -> View:
+    await logic.change_experiment(
+        service.db, name, body.tags.set, body.tags.remove, archived=body.archived
+    )
+    found = await logic.experiments(service.db)
+    return next(e for e in found if e["name"] == name)

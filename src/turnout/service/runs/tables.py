@@ -20,6 +20,8 @@ class ExperimentRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
+    tags: Mapped[dict[str, str | None]] = mapped_column(JSON, default=dict, server_default="{}")
+    archived_at: Mapped[datetime | None]
 
 
 class RunRow(Base):
@@ -46,6 +48,7 @@ class RunRow(Base):
     tags: Mapped[dict[str, str | None]]
     properties: Mapped[dict[str, str]]
     parent: Mapped[str | None]
+    description: Mapped[str] = mapped_column(default="", server_default="")
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

@@ -22,6 +22,7 @@ def run_view(row: RunRow) -> dict[str, Any]:
         "version": row.version,
         "experiment": row.experiment,
         "display_name": row.display_name,
+        "description": row.description,
         "type": row.type,
         "state": row.state,
         "status": v1_status(RunState(row.state), cancel_requested=cancel),
