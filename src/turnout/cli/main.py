@@ -31,6 +31,10 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "config": ("turnout.cli.config", "Set how environments are made, for everyone"),
         "service": ("turnout.cli.service", "See or stop the service that works in the background"),
         "server": ("turnout.cli.server", "Run the service for a team, on TCP"),
+        "migrate": (
+            "turnout.cli.migrate",
+            "Read azureml scripts and notebooks: what of them is served",
+        ),
         "version": ("turnout.cli.version", "Show the version"),
     },
 }

@@ -36,6 +36,7 @@ class ScriptRunConfig:
     Raises `UserError` for a folder or script that is not there, when submitted.
     """
 
+    run_config: RunConfiguration
     MAX_DURATION_SECONDS_DEFAULT = MAX_RUN_DURATION_S
 
     def __init__(
