@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from turnout.client.aml_compute import AmlCompute, AmlComputeProvisioningConfiguration
     from turnout.client.compute import ComputeTarget
     from turnout.client.conda_dependencies import CondaDependencies
+    from turnout.client.dataset_factories import Dataset
+    from turnout.client.dataset_inputs import DatasetConsumptionConfig, OutputFileDatasetConfig
+    from turnout.client.datasets import FileDataset, TabularDataset
+    from turnout.client.datastore import DataPath, DataReference, Datastore
     from turnout.client.environment import Environment
     from turnout.client.environment_sections import ContainerRegistry
     from turnout.client.exceptions import (
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
         WorkspaceException,
     )
     from turnout.client.experiment import Experiment
+    from turnout.client.keyvault import Keyvault
     from turnout.client.remote_compute import RemoteCompute, RemoteComputeAttachConfiguration
     from turnout.client.run import Run, ScriptRun, get_run
     from turnout.client.run_config import (
@@ -49,11 +54,19 @@ __all__ = [
     "ComputeTargetException",
     "CondaDependencies",
     "ContainerRegistry",
+    "DataPath",
+    "DataReference",
+    "Dataset",
+    "DatasetConsumptionConfig",
+    "Datastore",
     "DockerConfiguration",
     "Environment",
     "Experiment",
     "ExperimentExecutionException",
+    "FileDataset",
+    "Keyvault",
     "MpiConfiguration",
+    "OutputFileDatasetConfig",
     "PyTorchConfiguration",
     "RemoteCompute",
     "RemoteComputeAttachConfiguration",
@@ -64,6 +77,7 @@ __all__ = [
     "ScriptRun",
     "ScriptRunConfig",
     "SnapshotException",
+    "TabularDataset",
     "TensorflowConfiguration",
     "UserErrorException",
     "Workspace",
@@ -79,13 +93,20 @@ _MODULES = {
     "ComputeTargetException": "exceptions",
     "CondaDependencies": "conda_dependencies",
     "ContainerRegistry": "environment_sections",
+    "DataPath": "datastore",
+    "DataReference": "datastore",
+    "Dataset": "dataset_factories",
+    "DatasetConsumptionConfig": "dataset_inputs",
+    "Datastore": "datastore",
     "DockerConfiguration": "run_config",
-    "MpiConfiguration": "run_config",
-    "PyTorchConfiguration": "run_config",
-    "TensorflowConfiguration": "run_config",
     "Environment": "environment",
     "Experiment": "experiment",
     "ExperimentExecutionException": "exceptions",
+    "FileDataset": "datasets",
+    "Keyvault": "keyvault",
+    "MpiConfiguration": "run_config",
+    "OutputFileDatasetConfig": "dataset_inputs",
+    "PyTorchConfiguration": "run_config",
     "RemoteCompute": "remote_compute",
     "RemoteComputeAttachConfiguration": "remote_compute",
     "Run": "run",
@@ -95,6 +116,8 @@ _MODULES = {
     "ScriptRun": "run",
     "ScriptRunConfig": "script_run_config",
     "SnapshotException": "exceptions",
+    "TabularDataset": "datasets",
+    "TensorflowConfiguration": "run_config",
     "UserErrorException": "exceptions",
     "Workspace": "workspace",
     "WorkspaceException": "exceptions",

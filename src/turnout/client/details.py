@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from turnout.spec.data import DataInput, DataOutput
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.spec.records import from_dict
 from turnout.spec.runs import RunSpec
@@ -28,7 +29,10 @@ def details(view: dict[str, Any], logs: dict[str, str]) -> dict[str, Any]:
         if found[name] is None:
             del found[name]
     if view["spec"]:
-        found["runDefinition"] = definition(from_dict(RunSpec, view["spec"]))
+        spec = from_dict(RunSpec, view["spec"])
+        found["runDefinition"] = definition(spec)
+        found["inputDatasets"] = [input_of(x) for x in spec.inputs if x.kind != "reference"]
+        found["outputDatasets"] = [output_of(x) for x in spec.outputs if x.register_name]
     if view["warnings"]:
         found["warnings"] = [{"message": text} for text in view["warnings"]]
     error = view["error"]
@@ -37,6 +41,46 @@ def details(view: dict[str, Any], logs: dict[str, str]) -> dict[str, Any]:
             "error": {"code": error["code"], "message": error["message"]},
             "exitCode": error.get("exit_code"),
         }
+    return found
+
+
+def input_of(item: DataInput) -> dict[str, Any]:
+    dataset: dict[str, Any] = {"id": item.dataset_id or None}
+    if item.dataset_name:
+        dataset.update(name=item.dataset_name, version=item.dataset_version)
+    how = {"type": "RunInput", "inputName": item.name, "mechanism": item.mode.capitalize()}
+    return {"dataset": dataset, "consumptionDetails": how}
+
+
+def output_of(item: DataOutput) -> dict[str, Any]:
+    return {
+        "dataset": {"name": item.register_name},
+        "outputType": "RunOutput",
+        "outputDetails": {"outputName": item.name},
+    }
+
+
+def references(spec: RunSpec) -> dict[str, Any]:
+    """`dataReferences` of a run configuration."""
+    found: dict[str, Any] = {}
+    for item in spec.inputs:
+        if item.kind == "reference":
+            found[item.name] = {
+                "dataStoreName": item.sources[0].datastore,
+                "pathOnDataStore": item.sources[0].path or None,
+                "mode": item.mode,
+                "pathOnCompute": item.path_on_compute or None,
+                "overwrite": False,
+            }
+    for item in spec.outputs:
+        if item.source:
+            found[item.name] = {
+                "dataStoreName": item.datastore or None,
+                "pathOnDataStore": item.path or None,
+                "mode": "upload",
+                "pathOnCompute": item.source,
+                "overwrite": item.overwrite,
+            }
     return found
 
 
@@ -55,6 +99,7 @@ def definition(spec: RunSpec) -> dict[str, Any]:
             "outputCollection": spec.output_collection,
             "directoriesToWatch": list(spec.directories_to_watch),
         },
+        "dataReferences": references(spec),
         **spec.sections,
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.client.conda_dependencies import CondaDependencies
+from turnout.client.datastore import to_spec
 from turnout.client.environment import (
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
@@ -18,6 +19,7 @@ from turnout.client.environment import (
 )
 from turnout.client.exceptions import RunConfigurationException
 from turnout.client.sections import Section
+from turnout.spec.data import DataInput, DataOutput
 from turnout.spec.distribution import Distribution, total_on_nodes
 from turnout.spec.records import nearest
 from turnout.spec.runs import MAX_RUN_DURATION_S, RunSpec
@@ -109,13 +111,27 @@ class DockerConfiguration(Section):
         docker.shm_size = self.shm_size or docker.shm_size
 
 
-@dataclass(repr=False)
+@dataclass(repr=False, init=False)
 class DataReferenceConfiguration(Section):
-    datastore_name: str | None = None
+    """A place in a datastore; `DataReference.to_config()` makes one."""
+
+    data_store_name: str | None = None
+    path_on_data_store: str | None = None
     mode: str = "mount"
-    path_on_datastore: str | None = None
-    path_on_compute: str | None = None
     overwrite: bool = False
+    path_on_compute: str | None = None
+
+    def __init__(
+        self,
+        datastore_name: str | None = None,
+        mode: str = "mount",
+        path_on_datastore: str | None = None,
+        path_on_compute: str | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.data_store_name = datastore_name
+        self.path_on_data_store = path_on_datastore
+        self.mode, self.overwrite, self.path_on_compute = mode, overwrite, path_on_compute
 
 
 @dataclass(repr=False)
@@ -158,6 +174,8 @@ class RunConfiguration(Section):
     pytorch: PyTorchConfiguration = field(default_factory=PyTorchConfiguration)
     amlcompute: AmlComputeConfiguration = field(default_factory=AmlComputeConfiguration)
     data_references: dict[str, Any] = field(default_factory=dict[str, Any])
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    output_data: dict[str, Any] = field(default_factory=dict[str, Any])
     source_directory_data_store: str | None = None
 
     def __post_init__(self) -> None:
@@ -197,8 +215,6 @@ class RunConfiguration(Section):
     ) -> RunSpec:
         """The run that this asks for, with another script and arguments if given; the snapshot is
         still open. Raises `RunConfigurationException` or `UserError` for what cannot be run."""
-        for problem in self.unsupported():
-            raise RunConfigurationException(problem)
         node_count, distribution = self.distribution()
         line = words(command if command is not None else self.command)
         given = self.arguments if arguments is None else words(arguments)
@@ -222,6 +238,7 @@ class RunConfiguration(Section):
             output_collection=self.history.output_collection,
             directories_to_watch=tuple(self.history.directories_to_watch or ()),
             sections=self.sections(),
+            **self.run_data([*line, *given]),
         )
         spec.check()
         return spec
@@ -248,14 +265,28 @@ class RunConfiguration(Section):
             )
         return nodes, Distribution(processes=self.mpi.process_count_per_node)
 
-    def unsupported(self) -> list[str]:
-        """What is asked for that this version does not do, each with what to do instead."""
-        found: list[str] = []
-        if self.data_references:
-            found.append(
-                "Data references are not there in this version: pass paths that the target sees."
-            )
-        return found
+    def run_data(self, words: list[Any]) -> dict[str, Any]:
+        """`inputs` and `outputs` of the run: those of this configuration, and those that stand
+        among its arguments."""
+        found: dict[str, DataInput | DataOutput] = {}
+        named = {**self.data_references, **self.data, **self.output_data}
+        for name, item in [*named.items(), *(("", word) for word in words)]:
+            data = data_of(name, item)
+            if data is None and name:
+                raise RunConfigurationException(
+                    f"The input '{name}' must be a data reference, a dataset's input or an output, "
+                    f"not {type(item).__name__}."
+                )
+            if data is None:
+                continue
+            if found.setdefault(data.name, data) != data:
+                raise RunConfigurationException(
+                    f"Two inputs or outputs of the run are called '{data.name}': name them apart."
+                )
+        return {
+            "inputs": tuple(d for d in found.values() if isinstance(d, DataInput)),
+            "outputs": tuple(d for d in found.values() if isinstance(d, DataOutput)),
+        }
 
     def sections(self) -> dict[str, object]:
         named: dict[str, Section] = {
@@ -267,6 +298,18 @@ class RunConfiguration(Section):
             "tensorflow": self.tensorflow,
         }
         return {name: found for name, s in named.items() if (found := s.changes())}
+
+
+def data_of(name: str, item: Any) -> DataInput | DataOutput | None:
+    """What a run is told of a data reference, a dataset or an output; None for a plain value."""
+    if isinstance(item, DataReferenceConfiguration):
+        if not item.data_store_name:
+            raise RunConfigurationException(f"The data reference '{name}' names no datastore.")
+        return to_spec(
+            name, item.data_store_name, item.path_on_data_store, item.mode, item.path_on_compute,
+            item.overwrite,
+        )  # fmt: skip
+    return item.to_run_data() if hasattr(item, "to_run_data") else None
 
 
 def one_of(what: str, value: object, known: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from turnout.client.exceptions import ProjectSystemException, WorkspaceException
 
 if TYPE_CHECKING:
     from turnout.client.compute import ComputeTarget
+    from turnout.client.datastore import Datastore
     from turnout.client.environment import Environment
     from turnout.client.experiment import Experiment
     from turnout.client.http import Client
@@ -191,6 +192,31 @@ class Workspace:
         there is one."""
         names = {"CPU": self.DEFAULT_CPU_CLUSTER_NAME, "GPU": self.DEFAULT_GPU_CLUSTER_NAME}
         return self.compute_targets.get(names.get(type.upper(), ""))
+
+    @property
+    def datastores(self) -> dict[str, Datastore]:
+        from turnout.client.datastore import Datastore
+
+        views = self.client.get("/v1/datastores")["datastores"]
+        return {view["name"]: Datastore(self, view["name"]) for view in views}
+
+    def get_default_datastore(self) -> Datastore:
+        from turnout.client.datastore import Datastore
+
+        return Datastore(self)
+
+    def set_default_datastore(self, name: str) -> None:
+        """Make the datastore the default one. Raises `NotFoundError`."""
+        from turnout.client.datastore import Datastore
+
+        Datastore(self, name).set_as_default()
+
+    @property
+    def datasets(self) -> dict[str, Any]:
+        """The newest version of each registered dataset, by name."""
+        from turnout.client.dataset_factories import Dataset
+
+        return Dataset.get_all(self)
 
     def get_default_keyvault(self) -> Keyvault:
         """The workspace's secrets."""

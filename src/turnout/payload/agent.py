@@ -19,6 +19,7 @@ import time
 
 from turnout.payload import (
     contents,
+    data,
     hostfacts,
     prefixes,
     processes,
@@ -268,9 +269,10 @@ class Agent:
                     tools.append(digest)
         digest = ticket.get("snapshot")
         snapshot = bool(digest) and not self.store.has(str(digest))
-        if not snapshot and not tools:
+        wanted = data.needed(self.store, ticket)
+        if not snapshot and not tools and not wanted:
             return None
-        return {"state": "need", "snapshot": snapshot, "tools": tools}
+        return {"state": "need", "snapshot": snapshot, "tools": tools, "data": wanted}
 
     # -- content -------------------------------------------------------------------------------
 

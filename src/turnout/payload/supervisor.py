@@ -13,6 +13,7 @@ import sys
 import time
 
 from turnout.payload import attempts, gauges, plans, processes, recipes, rundir, trees
+from turnout.payload.data import Data
 from turnout.payload.following import Follower, Stopped
 from turnout.payload.logs import Log
 from turnout.payload.processes import StartError
@@ -135,11 +136,15 @@ class Supervisor:
                 os.path.join(self.root, rundir.TREES),
                 self.follower.tick,
             )
-            self.store.close()
         else:
             os.mkdir(work)
         if self.ticket.get("continues"):
             attempts.take_over(self.root, self.ticket["continues"], work)
+        if self.ticket.get("data"):
+            self.set_status("preparing", "Laying out the data")
+        self.data = Data(self.root, self.folder, self.ticket, self.store, self.follower.tick)
+        self.data.lay_out()
+        self.store.close()
         activation = self.make_environment()
         self.keep(activation)
         return activation
@@ -195,7 +200,7 @@ class Supervisor:
     def start(self, activation: recipes.Activation) -> tuple[int, int]:
         """Start the script; its pid and the reading end of its output."""
         work = self.path(rundir.WORK)
-        argv = list(self.ticket["argv"])
+        argv = [self.data.filled(word) for word in self.ticket["argv"]]
         if not self.ticket.get("command"):
             if not os.path.isfile(os.path.join(work, argv[0])):
                 raise PrepareError(
@@ -249,6 +254,7 @@ class Supervisor:
         if self.ticket.get("nodes"):
             env.update(variables_of(self.slices))
         env.update(self.ticket.get("variables") or {})
+        env.update(self.data.variables(env))
         env[rundir.RUN_FOLDER_VARIABLE] = self.folder
         env[rundir.RUN_ID_VARIABLE] = self.ticket["run"]
         env[rundir.EXPERIMENT_VARIABLE] = self.ticket.get("experiment", "")
@@ -285,6 +291,7 @@ class Supervisor:
             end, text = self.gang.end(code, signal_name)
             notes += [text] if text else []
         said = rundir.read_json(self.path(rundir.SAID))
+        notes += self.data.gather()
         notes += [str(said["message"])] if isinstance(said, dict) and "message" in said else []
         notes += self.follower.notes
         if self.follower.reason:

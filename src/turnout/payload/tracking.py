@@ -10,6 +10,7 @@ import os
 import time
 
 from turnout.payload import rundir
+from turnout.payload.inputs import InputDatasets, load
 from turnout.payload.metrics import MetricLog, fold_metrics
 from turnout.payload.outside import ScriptExperiment
 from turnout.payload.sinks import FolderSink, PrintSink, Sink, sink_of
@@ -178,6 +179,19 @@ class Run(MetricLog):
 
     def get_secrets(self, secrets: Sequence[str]) -> Dict[str, Optional[str]]:
         return {name: self.get_secret(name) for name in secrets}
+
+    @property
+    def input_datasets(self) -> InputDatasets:
+        """What the run was given to read, by name: a path, or a table."""
+        return InputDatasets(self._data()["inputs"])
+
+    @property
+    def output_datasets(self) -> Dict[str, str]:
+        """Folders that the run writes to, by name."""
+        return dict(self._data()["outputs"])
+
+    def _data(self) -> Dict[str, Any]:
+        return load(getattr(self._sink, "folder", ""))
 
     # -- files ----------------------------------------------------------------------------------
 

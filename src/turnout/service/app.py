@@ -18,6 +18,7 @@ from turnout import __version__
 from turnout.service import db, state
 from turnout.service.accounts.gate import Gate
 from turnout.service.clusters.routes import router as clusters
+from turnout.service.data.routes import router as data
 from turnout.service.engines.routes import router as engines
 from turnout.service.environments.routes import router as environments
 from turnout.service.quotas.routes import router as quotas
@@ -90,6 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
         environments,
         snapshots,
         secrets,
+        data,
     ):
         app.include_router(router)
     app.add_exception_handler(TurnoutError, refused)

@@ -12,6 +12,7 @@ from turnout.payload.store import Store
 from turnout.service.accounts import vault
 from turnout.service.accounts.vault import Vault
 from turnout.service.clusters.loops import ClusterLoops
+from turnout.service.data.stores import DataStores
 from turnout.service.db import Database, connect
 from turnout.service.runs.folders import RunFolders
 from turnout.service.runs.hub import Hub
@@ -43,6 +44,7 @@ class State:
     hub: Hub
     folders: RunFolders
     store: Store
+    stores: DataStores
     pool: TargetPool
     loops: RunLoops
     clusters: ClusterLoops
@@ -56,17 +58,20 @@ def build(settings: Settings) -> State:
     db = connect(settings.database_url)
     hub = Hub()
     folders = RunFolders(home)
+    stores = DataStores(home)
     store = Store(str(home / "store"))
     loops: RunLoops
     resources = TargetResources(
         home, home / "store", changed=lambda target, handles: loops.changed(target, handles)
     )
     pool = TargetPool(db, Vault(home), resources)
-    loops = RunLoops(db, hub, pool, folders, settings)
+    loops = RunLoops(db, hub, pool, folders, settings, stores)
     clusters = ClusterLoops(db, hub, loops.submitted, loops.taken_back)
     loops.nodes_wanted = clusters.hint
     token = vault.token(home)
-    return State(settings, token, db, hub, folders, store, pool, loops, clusters, Activity())
+    return State(
+        settings, token, db, hub, folders, store, stores, pool, loops, clusters, Activity()
+    )
 
 
 def current(request: Request) -> State:

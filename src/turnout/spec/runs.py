@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from turnout.spec import data
+from turnout.spec.data import DataInput, DataOutput
 from turnout.spec.distribution import Distribution
 from turnout.spec.environments import EnvironmentSpec
 from turnout.spec.errors import UserError
@@ -94,6 +96,8 @@ class RunSpec:
     grace_s: float = 10.0
     #: Make the environment ready and nothing more.
     prepare_only: bool = False
+    inputs: tuple[DataInput, ...] = ()
+    outputs: tuple[DataOutput, ...] = ()
     #: Settings of a target kind that this version does not interpret, by section name.
     sections: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -117,6 +121,7 @@ class RunSpec:
         for folder in self.directories_to_watch:
             if folder.startswith("/") or ".." in folder.split("/"):
                 raise UserError(f"Watched folder '{folder}' must lie inside the source folder.")
+        data.check(self.inputs, self.outputs)
         self.environment.check()
 
 

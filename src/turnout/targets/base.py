@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -40,6 +40,8 @@ class Ticket:
     continues: Handle = ""
     #: What an engine is asked for, in its own options.
     engine_options: tuple[str, ...] = ()
+    #: Inputs and outputs, ready for this target: "data" of `ticket.json`.
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     #: Variables for what makes the environment; never written down.
     secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 
@@ -102,6 +104,8 @@ class Target(ABC, Generic[Config]):
     capabilities: ClassVar[Capabilities]
     #: Runs wait until they are given nodes (service/clusters).
     gives_nodes: ClassVar[bool] = False
+    #: Runs see the service's own files.
+    is_here: ClassVar[bool] = False
     #: A run that was launched waits in a queue of the target's own.
     queues: ClassVar[bool] = False
     #: Nothing that runs are submitted to, but what clusters are made on.

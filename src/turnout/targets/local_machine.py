@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import turnout
 from turnout.environments.base import EnvironmentSettings, Recipe
@@ -19,6 +19,8 @@ from turnout.targets.supervised import SupervisedTarget
 
 class ThisMachine(SupervisedTarget[Config]):
     """Processes on the machine of the service, below `<home>/host`."""
+
+    is_here: ClassVar[bool] = True
 
     def make_host(self) -> Host:
         return LocalHost()

@@ -125,6 +125,8 @@ class SupervisedTarget(Target[Config]):
                 return ticket.handle
             if answer.get("snapshot") and ticket.spec.snapshot:
                 await self.send_snapshot(agent, ticket.spec.snapshot, progress)
+            for digest in answer.get("data", []):
+                await self.send_snapshot(agent, digest, progress)
             for name, tool in tools_there.items():
                 if tool.digest in answer.get("tools", []):
                     await self.send_tool(agent, name, tool, progress)
@@ -163,6 +165,7 @@ class SupervisedTarget(Target[Config]):
             "grace_s": spec.grace_s,
             "watch": list(spec.directories_to_watch),
             "heartbeat_s": 5.0,
+            **({"data": dict(ticket.data)} if ticket.data else {}),
         }
 
     async def send_snapshot(self, agent: Agent, digest: str, progress: Progress) -> None:

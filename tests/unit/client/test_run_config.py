@@ -148,7 +148,7 @@ def test_variables_join() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rc: rc.data_references.update(a=1), "Data references"),
+        (lambda rc: rc.data_references.update(a=1), "input 'a' must be a data reference"),
         (lambda rc: setattr(rc, "node_count", 0), "node_count must be 1 or more"),
     ],
 )

@@ -117,6 +117,8 @@ def find(module: str, name: str) -> Any:
     except ImportError as e:
         if getattr(e, "name", "") and not str(e.name).startswith(("turnout", TOP)):
             raise  # A library is missing; the error says which.
+        if name in names.SCRIPT_HOMES:
+            return load(names.SCRIPT_HOMES[name])
         return placeholder(module, name, ABSENT)
 
 

@@ -40,6 +40,21 @@ HOMES: Dict[str, str] = {
         DEFAULT_CPU_IMAGE DEFAULT_GPU_IMAGE DatabricksSection DockerSection PythonSection
         SparkSection
     """),
+    **homes("turnout.client.datastore", """
+        AbstractAzureStorageDatastore AbstractDatastore AzureBlobDatastore AzureFileDatastore
+        DataPath DataPathComputeBinding DataReference Datastore
+    """),
+    **homes("turnout.client.dataset_factories", """
+        Dataset FileDatasetFactory TabularDatasetFactory
+    """),
+    **homes("turnout.client.datasets", "AbstractDataset FileDataset TabularDataset"),
+    **homes("turnout.client.dataset_inputs", """
+        DatasetConsumptionConfig OutputDatasetConfig OutputFileDatasetConfig
+    """),
+    **homes("turnout.client.dataset_definitions", "DataType PromoteHeadersBehavior"),
+    **homes("turnout.payload.inputs", "InputDatasets"),
+    "DatasetExecutionError": "turnout.payload.tables:DataError",
+    "DatasetValidationError": "turnout.payload.tables:DataError",
     **homes("turnout.client.run_config", """
         AmlComputeConfiguration DataReferenceConfiguration HdiConfiguration HistoryConfiguration
         SparkConfiguration
@@ -69,6 +84,9 @@ HOMES: Dict[str, str] = {
     """),
     "VERSION": "turnout.payload.v1.names:VERSION",
 }  # fmt: skip
+
+#: What stands for a name in a script that has no way to the workspace.
+SCRIPT_HOMES = {"Dataset": "turnout.payload.inputs:ScriptDataset"}
 
 #: Every home's names are also in `azureml.core.<part>`, as v1 arranged them.
 MODULES: Dict[str, str] = {

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from turnout.service.data.stores import STORES
 from turnout.service.db import Database, now
 from turnout.service.environments.tables import SettingRow
 from turnout.spec.environments import IMAGE
@@ -125,6 +126,12 @@ KNOWN: Mapping[str, Setting] = {
     ),
     "environments.keep_days": Setting(
         "DAYS", "30", "Environments that no run used for so long may be pruned.", days
+    ),
+    "data.default_datastore": Setting(
+        "|".join(STORES),
+        next(iter(STORES)),
+        "The datastore that is meant where none is named.",
+        one_of(*STORES),
     ),
     "clusters.engine": Setting(
         "NAME",

@@ -12,13 +12,16 @@ from sqlalchemy import select, update
 
 from turnout.engine.lifecycle import Decision
 from turnout.payload.rundir import USAGE_NAME
+from turnout.service.data import outputs
+from turnout.service.data.stores import DataStores
 from turnout.service.db import Database, Session, now
 from turnout.service.runs import records
 from turnout.service.runs.folders import FILES, LOGS, RunFolders
 from turnout.service.runs.hub import Hub
 from turnout.service.runs.tables import RunRow, by_id, handle_of
 from turnout.service.runs.views import run_view
-from turnout.spec.runs import RunState
+from turnout.spec.records import from_dict
+from turnout.spec.runs import RunSpec, RunState
 from turnout.spec.targets import Observation, ObservedState
 from turnout.targets.base import Progress, Target
 
@@ -38,11 +41,17 @@ class Collector:
     """Copies from a target into `RunFolders` and the database; every step may be repeated."""
 
     def __init__(
-        self, db: Database, hub: Hub, folders: RunFolders, again: Callable[[RunRow], None]
+        self,
+        db: Database,
+        hub: Hub,
+        folders: RunFolders,
+        stores: DataStores,
+        again: Callable[[RunRow], None],
     ) -> None:
         self.db = db
         self.hub = hub
         self.folders = folders
+        self.stores = stores
         #: Asks for another look at the run soon.
         self.again = again
         #: Messages that were seen but not written yet, and since when, by run.
@@ -85,6 +94,7 @@ class Collector:
         if row.handle and (there or row.attempt > 1):
             await self.change(row.id, state=RunState.FINALIZING)
             await self.files(target, row, progress)
+            await self.outputs(row)
         self.messages.pop(row.id, None)
         await self.apply(row.id, decision, seen)
 
@@ -196,6 +206,16 @@ class Collector:
             names = [n for n, (h, size) in whose.items() if h == handle and have.get(n) != size]
             if names:
                 await target.fetch(handle, names, into, progress)
+
+    async def outputs(self, row: RunRow) -> None:
+        """Bring what the run's outputs hold into their datastores."""
+        if not row.spec.get("outputs"):
+            return
+        spec = from_dict(RunSpec, row.spec, f"Run {row.id}")
+        notes = await outputs.take_in(self.db, self.stores, self.folders, row, spec)
+        news = [text for text in notes if text not in row.warnings]
+        if news:
+            await self.change(row.id, warnings=[*row.warnings, *news])
 
     async def apply(
         self,

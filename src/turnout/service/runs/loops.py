@@ -20,6 +20,8 @@ from turnout.engine.lifecycle import Act, Decision, RunError, RunFacts
 from turnout.environments import failures
 from turnout.environments.base import EnvironmentSettings
 from turnout.service import ending
+from turnout.service.data.launching import DataLauncher
+from turnout.service.data.stores import DataStores
 from turnout.service.db import Database
 from turnout.service.environments import launching
 from turnout.service.runs import logic
@@ -63,7 +65,13 @@ class RunLoops:
     """All background work for runs. `submitted`, `canceled` and `changed` are hints."""
 
     def __init__(
-        self, db: Database, hub: Hub, pool: TargetPool, folders: RunFolders, settings: Settings
+        self,
+        db: Database,
+        hub: Hub,
+        pool: TargetPool,
+        folders: RunFolders,
+        settings: Settings,
+        stores: DataStores,
     ) -> None:
         self.db = db
         self.hub = hub
@@ -71,7 +79,8 @@ class RunLoops:
         self.settings = settings
         #: Called when a run waits for nodes, or needs the ones that it had no more.
         self.nodes_wanted: Callable[[], None] = lambda: None
-        self.collector = Collector(db, hub, folders, self.again)
+        self.collector = Collector(db, hub, folders, stores, self.again)
+        self.data = DataLauncher(stores, settings.home / "store")
         self.followers: dict[str, Follower] = {}
         self.launching: dict[str, asyncio.Task[None]] = {}
         self.asked_again: set[str] = set()
@@ -174,7 +183,10 @@ class RunLoops:
             return True
         try:
             target = await self.pool.get(row.target)
-            handle = await target.launch(await self.ticket(row), self.progress(run))
+            progress = self.progress(run)
+            ticket = await self.ticket(row)
+            data = await self.data.prepare(ticket.spec, is_here=target.is_here, progress=progress)
+            handle = await target.launch(dataclasses.replace(ticket, data=data), progress)
         except TargetError as e:
             log.warning("launch failed", run=run, error=e.message)
             if e.retryable:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.convertors import PathConvertor, register_url_convertor
 
 from turnout.service.clusters import logic as clusters
+from turnout.service.data import logic as data
 from turnout.service.environments import launching
+from turnout.service.paths import use_file_names
 from turnout.service.quotas import logic as quotas
 from turnout.service.runs import events, logic, usage
 from turnout.service.runs.folders import FILES, LOGS
@@ -19,14 +21,7 @@ from turnout.service.state import Service
 from turnout.service.targets import logic as targets
 from turnout.spec.errors import SnapshotMissingError, UserError
 
-
-class FileName(PathConvertor):
-    """A relative path as scripts make them: unlike in Starlette's `path`, with line ends too."""
-
-    regex = "(?s:.+)"
-
-
-register_url_convertor("file", FileName())
+use_file_names()
 router = APIRouter(prefix="/v1", tags=["runs"])
 READ_LIMIT = 8 << 20
 PART = 1 << 20
@@ -98,6 +93,7 @@ async def create_run(body: NewRunBody, service: Service, response: Response) -> 
             waits = target.gives_nodes
             targets.check_nodes(target, spec)
         await launching.check(service.db, spec.environment)
+        await asyncio.to_thread(data.check_run, service.stores, spec)
         if spec.snapshot and not service.store.has(spec.snapshot):
             # Before anything is sent; and again in the transaction that makes the run.
             await quotas.check_runs(service.db)

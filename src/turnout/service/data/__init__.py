@@ -1,0 +1,1 @@
+"""Datastores and datasets: files of the workspace that runs read and write."""
