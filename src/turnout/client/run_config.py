@@ -274,7 +274,7 @@ class RunConfiguration(Section):
             data = data_of(name, item)
             if data is None and name:
                 raise RunConfigurationException(
-                    f"The input '{name}' must be a data reference, a dataset's input or an output, "
+                    f"The input '{name}' must be a data reference, an input or an output, "
                     f"not {type(item).__name__}."
                 )
             if data is None:
