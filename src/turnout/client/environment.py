@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.client.conda_dependencies import CondaDependencies
+from turnout.client.databricks_sections import DatabricksSection
 from turnout.client.environment_sections import (
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
     ContainerRegistry,
-    DatabricksSection,
     DockerSection,
     PythonSection,
+    SparkPackage,
     SparkSection,
     dockerfile_text,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "DockerSection",
     "Environment",
     "PythonSection",
+    "SparkPackage",
     "SparkSection",
 ]
 #: The experiment of runs that only prepare an environment.
@@ -73,6 +75,7 @@ class Environment(Section):
     r: Any = None
     inferencing_stack_version: str | None = None
     asset_id: str | None = None
+    rare = frozenset(("eras", "r", "inferencing_stack_version", "asset_id"))
 
     # -- made from something --------------------------------------------------------------------
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from turnout.client.conda_dependencies import CondaDependencies
+from turnout.client.databricks_sections import (
+    DatabricksCluster,
+    DatabricksSection,
+    EggLibrary,
+    JarLibrary,
+    MavenLibrary,
+    PyPiLibrary,
+    RCranLibrary,
+)
 from turnout.client.environment import (
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
@@ -14,9 +26,15 @@ from turnout.client.environment import (
     DockerSection,
     Environment,
     PythonSection,
+    SparkPackage,
     SparkSection,
 )
 from turnout.client.exceptions import RunConfigurationException
+from turnout.client.run_config_sections import (
+    ApplicationEndpointConfiguration,
+    KubernetesComputeConfiguration,
+    ParallelTaskConfiguration,
+)
 from turnout.client.sections import Section
 from turnout.spec.distribution import Distribution, total_on_nodes
 from turnout.spec.records import nearest
@@ -26,19 +44,30 @@ __all__ = [
     "DEFAULT_CPU_IMAGE",
     "DEFAULT_GPU_IMAGE",
     "AmlComputeConfiguration",
+    "ApplicationEndpointConfiguration",
     "CondaDependencies",
     "ContainerRegistry",
     "DataReferenceConfiguration",
+    "DatabricksCluster",
+    "DatabricksSection",
     "DockerConfiguration",
     "DockerSection",
+    "EggLibrary",
     "EnvironmentDefinition",
     "HdiConfiguration",
     "HistoryConfiguration",
+    "JarLibrary",
+    "KubernetesComputeConfiguration",
+    "MavenLibrary",
     "MpiConfiguration",
+    "ParallelTaskConfiguration",
+    "PyPiLibrary",
     "PyTorchConfiguration",
     "PythonSection",
+    "RCranLibrary",
     "RunConfiguration",
     "SparkConfiguration",
+    "SparkPackage",
     "SparkSection",
     "TensorflowConfiguration",
 ]
@@ -116,6 +145,27 @@ class DataReferenceConfiguration(Section):
     path_on_datastore: str | None = None
     path_on_compute: str | None = None
     overwrite: bool = False
+    spelled = MappingProxyType(
+        {"data_store_name": "datastore_name", "path_on_data_store": "path_on_datastore"}
+    )
+
+    @property
+    def data_store_name(self) -> str | None:
+        """v1's other name of `datastore_name`."""
+        return self.datastore_name
+
+    @data_store_name.setter
+    def data_store_name(self, value: str | None) -> None:
+        self.datastore_name = value
+
+    @property
+    def path_on_data_store(self) -> str | None:
+        """v1's other name of `path_on_datastore`."""
+        return self.path_on_datastore
+
+    @path_on_data_store.setter
+    def path_on_data_store(self, value: str | None) -> None:
+        self.path_on_datastore = value
 
 
 @dataclass(repr=False)
@@ -157,8 +207,32 @@ class RunConfiguration(Section):
     mpi: MpiConfiguration = field(default_factory=MpiConfiguration)
     pytorch: PyTorchConfiguration = field(default_factory=PyTorchConfiguration)
     amlcompute: AmlComputeConfiguration = field(default_factory=AmlComputeConfiguration)
+    paralleltask: ParallelTaskConfiguration = field(default_factory=ParallelTaskConfiguration)
+    kubernetescompute: KubernetesComputeConfiguration = field(
+        default_factory=KubernetesComputeConfiguration
+    )
     data_references: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: Inputs and outputs of v1's later years, as plain data.
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    output_data: dict[str, Any] = field(default_factory=dict[str, Any])
+    datacaches: list[Any] = field(default_factory=list[Any])
+    services: dict[str, Any] = field(default_factory=dict[str, Any])
+    auto_cluster_compute_specification: dict[str, Any] = field(default_factory=dict[str, Any])
+    credential_passthrough: bool = False
     source_directory_data_store: str | None = None
+    spelled = MappingProxyType({"application_endpoints": "services"})
+    rare = frozenset(
+        (
+            "conda_dependencies",
+            "restarts",
+            "paralleltask",
+            "kubernetescompute",
+            "datacaches",
+            "services",
+            "auto_cluster_compute_specification",
+            "credential_passthrough",
+        )
+    )
 
     def __post_init__(self) -> None:
         if self.conda_dependencies is not None:
@@ -188,6 +262,55 @@ class RunConfiguration(Section):
                 f"not {type(value).__name__}."
             )
         self._target = name
+
+    # -- as a file ------------------------------------------------------------------------------
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], name: str | None = None) -> RunConfiguration:
+        """The run configuration in the file `path`; or the one called `name` of the project folder
+        `path`, in its `aml_config/` if it has one, else in `.azureml/`. Without a name it is the
+        only one that is there.
+
+        YAML and JSON, of every version of v1. Keys that mean nothing here are kept and warned
+        of. Raises `UserErrorException` for a file that is not there or cannot be read, and
+        `RunConfigurationException`, with the line, for what cannot be.
+
+        Example::
+
+            rc = RunConfiguration.load(".", "cpu")
+        """
+        from turnout.client import run_config_files
+
+        return run_config_files.load(Path(path), name)
+
+    def save(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        separate_environment_yaml: bool = False,
+    ) -> None:
+        """Write it to a file or a project folder, as `load` would find it; without `path` to where
+        it came from, else to the current folder. `name` is the target's by default.
+
+        The file is YAML with a comment above each key; one that was loaded keeps its own comments
+        and the keys that are not known here, and stays JSON if it was. With
+        `separate_environment_yaml` the list of packages becomes a file of its own beside it. A
+        registry's password is not written.
+        """
+        from turnout.client import run_config_files
+
+        run_config_files.save(
+            self, None if path is None else Path(path), name, separate=separate_environment_yaml
+        )
+
+    @staticmethod
+    def delete(path: str | os.PathLike[str], name: str | None = None) -> None:
+        """Remove the file that `load` would read. Raises `UserErrorException` for none."""
+        from turnout.client import run_config_files
+
+        run_config_files.delete(Path(path), name)
+
+    # -- as a run -------------------------------------------------------------------------------
 
     def to_spec(
         self,
@@ -254,6 +377,11 @@ class RunConfiguration(Section):
         if self.data_references:
             found.append(
                 "Data references are not there in this version: pass paths that the target sees."
+            )
+        if self.data or self.output_data:
+            found.append(
+                "Data and output data of a run configuration are not there in this version: pass "
+                "paths that the target sees."
             )
         return found
 
