@@ -170,6 +170,7 @@ class Environment(Section):
         """A copy under another name, of which no version is registered yet."""
         found = copy.deepcopy(self)
         found.name, found.version = new_name, None
+        found.__dict__.pop("_by_name", None)
         return found
 
     # -- in the workspace -----------------------------------------------------------------------
@@ -262,6 +263,11 @@ class Environment(Section):
             setattr(found.spark, key, value)
         found.eras = given.eras
         return found
+
+    def is_by_name(self) -> bool:
+        """Whether a file named it and said nothing more: the workspace knows the rest."""
+        bare = Environment(self.name, self.version)
+        return bool(self.__dict__.get("_by_name")) and self == bare
 
     def is_registered(self) -> bool:
         """Whether it is still what the workspace keeps under this name and version."""

@@ -96,7 +96,7 @@ KEYS: dict[str, str] = {
     "amlcompute": "The cluster that the target amlcompute makes for this run.",
     "amlcompute.vmSize": "The size of its nodes, such as STANDARD_D2_V2.",
     "amlcompute.vmPriority": "dedicated or lowpriority.",
-    "amlcompute.retainCluster": "true: the cluster stays after the run.",
+    "amlcompute.retainCluster": "Taken, without effect: the cluster goes with the run.",
     "amlcompute.name": "The cluster's name. Empty: after the run.",
     "amlcompute.clusterMaxNodeCount": "It grows up to so many nodes.",
     "applicationEndpoints": "Kept, without effect.",

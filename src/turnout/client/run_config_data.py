@@ -276,6 +276,9 @@ SCALARS: dict[str, Callable[[Any], Any]] = {
 def data_of(config: RunConfiguration) -> dict[str, Any]:
     """The run configuration as v1 spells it: plain data, in the order of its files."""
     found = spelled_out(config)
+    environment = config.environment
+    if environment.is_by_name():
+        found["environment"] = {"name": environment.name, "version": environment.version}
     for place, value in taken_of(config, None).unknown.items():
         put(found, place, value)
     return found

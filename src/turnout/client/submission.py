@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.client import embedded
-from turnout.client.environment import PREPARATIONS, Environment
+from turnout.client.environment import PREPARATIONS, Environment, from_view
 from turnout.client.exceptions import UserErrorException
 from turnout.client.here import at_home
 from turnout.client.script_run_config import ScriptRunConfig, find_folder
@@ -43,6 +44,7 @@ def submit(
     """The new run as docs/design/http-api.md describes it. Raises `UserError` for what can be
     seen to be wrong before anything is sent."""
     check_name("an experiment", experiment)
+    config = with_environment(client, config)
     spec = at_home(client, config.to_spec())
     send_password(client, config.run_config.environment)
     body: dict[str, Any] = {
@@ -76,6 +78,20 @@ def submit(
             continue
         return client.post("/v1/runs", {**body, "spec": ready})
     raise AssertionError("unreachable")
+
+
+def with_environment(client: Client, config: ScriptRunConfig) -> ScriptRunConfig:
+    """The same; an environment that a file only names is what the workspace keeps."""
+    from turnout.client.http import segment
+
+    asked = config.run_config.environment
+    if not asked.is_by_name():
+        return config
+    path = f"/v1/environments/{segment(asked.name or '')}"
+    found = copy.copy(config)
+    found.run_config = copy.copy(config.run_config)
+    found.run_config.environment = from_view(client.get(path, {"version": asked.version}))
+    return found
 
 
 def new_key() -> str:
