@@ -159,7 +159,7 @@ def main(argv: Sequence[str]) -> int:
     status = StatusLine()
     view = submission.submit(
         client,
-        given.experiment or experiment_name(config.source_directory),
+        given.experiment or experiment_of(given, config),
         config,
         tags=pairs("--tag", given.tag, value_needed=False),
         display_name=given.name,
@@ -326,6 +326,16 @@ def variables(given: Sequence[str]) -> dict[str, str]:
             text = f"{text}={os.environ[text]}"
         found.append(text)
     return pairs("--env", found)
+
+
+def experiment_of(given: argparse.Namespace, config: ScriptRunConfig) -> str:
+    """Where none is named: what the folder of the run configuration is attached to, if it is."""
+    folder = config.source_directory
+    if given.config:
+        from turnout.cli.v1_folder import experiment_of as attached
+
+        return attached(Path(folder)) or experiment_name(folder)
+    return experiment_name(folder)
 
 
 def experiment_name(folder: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +16,8 @@ from turnout.client.exceptions import UserErrorException
 Place = tuple[str, ...]
 #: Where YAML sees the end of a line.
 LINE_END = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-#: Deeper than anything that a person writes.
-DEPTH = 30
+#: Deeper and longer than anything that a person writes.
+DEPTH, KEYS = 30, 20_000
 
 
 @dataclass
@@ -33,8 +34,9 @@ class Document:
 
     def where(self, place: Place) -> str:
         """`'aml_config/local.runconfig', line 7`."""
-        line = self.lines.get(place)
-        return f"'{self.path}'" + (f", line {line}" if line else "")
+        while place and place not in self.lines:  # an entry of a list is where the list is
+            place = place[:-1]
+        return f"'{self.path}'" + (f", line {self.lines[place]}" if place else "")
 
 
 def read(path: Path, texts: Sequence[Place] = ()) -> Document:
@@ -91,14 +93,18 @@ def read_yaml(path: Path, text: str, texts: Sequence[Place]) -> Document:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         lines: dict[Place, int] = {}
-        nodes = list(keys(root))
-        for place, line, _, value in nodes:
+        nodes = list(itertools.islice(keys(root), KEYS + 1))
+        if len(nodes) > KEYS:
+            raise UserErrorException(f"'{path}' cannot be read: it has more than {KEYS} keys.")
+        for place, line, key, value in nodes:
             if place in lines:
                 raise UserErrorException(
                     f"'{path}', line {line}: '{'.'.join(place)}' is there twice; it is in line "
                     f"{lines[place]} already."
                 )
             lines[place] = line
+            if key.tag != "tag:yaml.org,2002:merge":
+                as_text(key)  # `ON` is a name, and not the truth
             take_as_text(value, place, texts)
         data = yaml.SafeLoader("").construct_document(root) if root is not None else None
     except yaml.YAMLError as e:

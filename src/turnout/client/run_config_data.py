@@ -67,11 +67,12 @@ class Taken:
 class Reader:
     """Takes what a file says into a run configuration."""
 
-    def __init__(self, document: Document, folder: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, document: Document, folder: Path) -> None:
         self.document = document
         #: The project's folder, which paths in the file begin at.
         self.folder = folder
-        self.warn = warn
+        #: What a person should know about what was read.
+        self.notes: list[str] = []
         self.taken = Taken(
             document.path, comments=dict(document.comments), is_json=document.is_json
         )
@@ -109,7 +110,7 @@ class Reader:
         self.taken.unknown[place] = value
         if value not in (None, {}, []):
             known = [yaml_name(section, name) for name in section.__dataclass_fields__]
-            self.warn(
+            self.notes.append(
                 f"{self.document.where(place)}: '{'.'.join(place)}' is not known here"
                 f"{nearest(place[-1], known)}. It is kept and has no effect."
             )
@@ -291,6 +292,8 @@ def taken_of(config: RunConfiguration, path: Path | None) -> Taken:
 
 def put(data: Any, place: Place, value: Any) -> None:
     """Set what stands at `place`, unless the entry that it belongs to is gone."""
+    if place[0] == "dataReferences" and place[1] not in data[place[0]]:
+        return
     for key in place[:-1]:
         if isinstance(data, list):
             if int(key) >= len(data):
@@ -318,7 +321,9 @@ def spelled_out(section: Section) -> dict[str, Any]:
         elif name == "password":
             found[key] = None
         elif name != "conda_dependencies":
-            found[key] = plain(value)
+            # What a script is given is text in the end.
+            as_text = name in ("arguments", "command", "environment_variables")
+            found[key] = texts(value) if as_text else plain(value)
     return found
 
 
@@ -335,6 +340,14 @@ def is_said(section: PythonSection, name: str) -> bool:
 def yaml_name(section: Section, name: str) -> str:
     back = {field: key for key, field in section.spelled.items()}
     return camel_name(back.get(name, name.lstrip("_")))
+
+
+def texts(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [str(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): str(item) for key, item in value.items()}
+    return value
 
 
 def plain(value: Any) -> Any:

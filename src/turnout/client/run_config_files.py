@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,15 +90,18 @@ def load(
 ) -> RunConfiguration:
     """`RunConfiguration.load`; `warn` is told of keys that have no effect."""
     file = find(path, name)
-    document = commented_yaml.read(file, TEXTS)
-    return Reader(document, project_folder(file), warn or warn_of).read()
+    reader = Reader(commented_yaml.read(file, TEXTS), project_folder(file))
+    found = reader.read()
+    for note in reader.notes:
+        (warn or warn_caller)(note)
+    return found
 
 
-def warn_of(text: str) -> None:
+def warn_caller(text: str) -> None:
     import warnings
 
-    # The person's line: below are load, RunConfiguration.load and this one's callers.
-    warnings.warn(text, stacklevel=7)
+    # Of `load`, of `RunConfiguration.load`, and then the person's line.
+    warnings.warn(text, stacklevel=4)
 
 
 # -- writing -----------------------------------------------------------------------------------
@@ -109,7 +113,6 @@ def save(
     """`RunConfiguration.save`; the file written."""
     file = goal(config, path, name)
     taken = taken_of(config, file)
-    file.parent.mkdir(parents=True, exist_ok=True)
     python = config.environment.python
     if separate and not python.user_managed_dependencies and not python.conda_dependencies_file:
         python._conda_dependencies_file = packages_file(config, file)
@@ -165,7 +168,6 @@ def save_packages(config: RunConfiguration, file: Path) -> None:
     if not path.is_file() and (file.parent / name).is_file():
         path = file.parent / name
     if not same(path, python.conda_dependencies):
-        path.parent.mkdir(parents=True, exist_ok=True)
         write(path, python.conda_dependencies.serialize_to_string())
 
 
@@ -178,14 +180,19 @@ def same(path: Path, packages: CondaDependencies) -> bool:
 
 def write(path: Path, text: str) -> None:
     """Replace the file in one step: whoever reads it meanwhile has the old or the new one."""
+    path = path.resolve()
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(text, encoding="utf-8")
+        if path.exists():
+            shutil.copymode(path, beside)
         beside.replace(path)
-    except OSError as e:
+    except (OSError, UnicodeEncodeError) as e:
         with contextlib.suppress(OSError):
             beside.unlink()
-        raise UserErrorException(f"'{path}' cannot be written: {e.strerror}.") from None
+        why = e.strerror if isinstance(e, OSError) else "it has characters that are none"
+        raise UserErrorException(f"'{path}' cannot be written: {why}.") from None
 
 
 def ordered(data: Mapping[str, Any], place: Place) -> dict[str, Any]:
