@@ -155,7 +155,7 @@ def show_all(given: argparse.Namespace) -> int:
     }
     runs = client.get("/v1/runs", query)["runs"]
     if given.output:
-        v1_run.answer(given, [v1_run.record(view) for view in runs])
+        v1_run.answer(given, [v1_run.summary(view) for view in runs])
     elif given.json:
         print_json(runs)
     elif runs:

@@ -33,5 +33,5 @@ def show_all(given: argparse.Namespace) -> int:
     experiment = given.experiment_name or v1_folder.experiment_of(given.path)
     query = {"experiment": experiment, "limit": max(given.last, 1)}
     runs = default_client().get("/v1/runs", query)["runs"]
-    answer(given, [v1_run.record(view) for view in runs])
+    answer(given, [v1_run.summary(view) for view in runs])
     return 0

@@ -226,6 +226,15 @@ def record(view: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def summary(view: dict[str, Any]) -> dict[str, Any]:
+    """A run of a list with v1's keys: without its definition, and no question to the service."""
+    from turnout.client.details import details
+
+    found = details({**view, "spec": None}, {})
+    del found["logFiles"]
+    return {"experimentName": view["experiment"], **found}
+
+
 def finish(given: argparse.Namespace, view: dict[str, Any]) -> None:
     write_metadata(given.metadata, view)
     answer(given, record(view))
