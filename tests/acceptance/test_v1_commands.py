@@ -143,6 +143,11 @@ def test_an_environment_that_a_file_names(shell: Shell) -> None:
     subprocess.run([sys.executable, "-c", program], check=True, env=shell.env, cwd=shell.cwd)
     shell.write(".azureml/named.runconfig", "environment: {name: named-in-a-file}\n")
     assert shell.run("submit", "-c", "named", "train.py")[0] == "the workspace\n"
+    # Options change what the workspace keeps, not nothing.
+    assert shell.run("submit", "-c", "named", "--no-eras", "train.py")[0] == "the workspace\n"
+    assert "is for a container" in shell.fails(
+        "submit", "-c", "named", "--memory", "1g", "train.py"
+    )
     shell.write(".azureml/named.runconfig", "environment: {name: none-such}\n")
     assert "none-such" in shell.fails("submit", "-c", "named", "train.py")
 

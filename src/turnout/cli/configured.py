@@ -52,11 +52,16 @@ def change(config: RunConfiguration, given: argparse.Namespace) -> None:
 
 def change_environment(config: RunConfiguration, given: argparse.Namespace) -> None:
     """Options that say what the script needs say all of it."""
+    from turnout.client import submission
+    from turnout.client.embedded import default_client
+
     if given.environment:
         config.environment = packages.named_environment(given, given.environment)
     elif packages.asks_for_packages(given) or given.python or given.docker or given.dockerfile:
         interpreter = submit.default_interpreter(config.target)
         config.environment = packages.make_environment(given, given.python or interpreter)
+    else:
+        config.environment = submission.named_environment(default_client(), config.environment)
     packages.add_limits(config.environment, given)
     if given.no_eras:
         config.environment.eras = False

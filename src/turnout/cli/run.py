@@ -46,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
     stop = noun.verb("cancel", cancel, "End a run: politely, then by force.")
     add_run(stop)
     v1_run.add_answer(stop)
+    v1_run.add_context(stop)
     tag = noun.verb("tag", change_tags, "Set and remove tags of a run.")
     tag.add_argument("run", metavar="RUN", help="a run's id, a part of it, or 'latest'")
     tag.add_argument("tags", nargs="*", metavar="NAME[=VALUE]", help="tag to set")
@@ -69,14 +70,21 @@ def declare_list(noun: Noun) -> None:
     )
     runs.add_argument("--tag", "--tags", metavar="NAME[=VALUE]", help="only with this tag")
     runs.add_argument(
-        "--parent", "--parent-run-id", metavar="RUN", help="the children of this run"
+        "--parent",
+        "--parent-run-id",
+        "--pipeline-run-id",
+        metavar="RUN",
+        help="the children of this run",
     )
+    runs.add_argument("-t", "--target", "--ct", metavar="NAME", help="only on this target")
     runs.add_argument("--children", action="store_true", help="children as well")
     runs.add_argument(
         "--limit", "--last", type=whole, default=20, help="at most so many (default 20)"
     )
     add_json(runs)
     v1_run.add_answer(runs)
+    for name in ("--path", "--minimal"):
+        runs.add_argument(name, nargs="?", dest="ignored", help=argparse.SUPPRESS)
 
 
 def declare_reads(noun: Noun) -> None:
@@ -84,6 +92,7 @@ def declare_reads(noun: Noun) -> None:
     add_run(show)
     add_json(show)
     v1_run.add_answer(show)
+    v1_run.add_context(show)
     logs = noun.verb("logs", show_logs, "Print what the script printed.")
     add_run(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
@@ -150,6 +159,7 @@ def show_all(given: argparse.Namespace) -> int:
         "state": given.state,
         "tag": given.tag,
         "parent": find(client, given.parent)["id"] if given.parent else None,
+        "target": given.target,
         "include_children": given.children or None,
         "limit": given.limit,
     }

@@ -54,11 +54,19 @@ def declare(noun: Noun) -> None:
     for parser in (update, follow, logs):
         add_run(parser)
         add_common(parser)
+        add_context(parser)
 
 
 def add_answer(parser: argparse.ArgumentParser) -> None:
     """v1's common options for a verb that answers as ours do, unless `--output` is given."""
     add_common(parser, output=None)
+
+
+def add_context(parser: argparse.ArgumentParser) -> None:
+    """v1 wanted a run's experiment beside its id, which is enough here."""
+    parser.add_argument(
+        "-e", "--experiment-name", "--path", dest="ignored", help=argparse.SUPPRESS
+    )
 
 
 def state(text: str) -> str:
@@ -171,8 +179,9 @@ def watch(client: Client, run: str) -> tuple[dict[str, Any] | None, bytes]:
 
 
 def configuration(given: argparse.Namespace) -> RunConfiguration:
-    from turnout.client import run_config_files
+    from turnout.client import run_config_files, submission
     from turnout.client.conda_dependencies import CondaDependencies
+    from turnout.client.embedded import default_client
     from turnout.client.run_config import RunConfiguration
 
     folder = Path(given.path)
@@ -183,6 +192,7 @@ def configuration(given: argparse.Namespace) -> RunConfiguration:
     if given.target:
         found.target = given.target
     if given.conda_dependencies:
+        found.environment = submission.named_environment(default_client(), found.environment)
         python = found.environment.python
         python.user_managed_dependencies = False
         python.conda_dependencies = CondaDependencies(given.conda_dependencies)

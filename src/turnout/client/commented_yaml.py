@@ -153,9 +153,18 @@ def matches(place: Place, patterns: Sequence[Place]) -> bool:
     """
     return any(
         len(place) == len(pattern)
-        and all(want in ("*", got) for got, want in zip(place, pattern, strict=True))
+        and all(w == "*" or folded(w) == folded(g) for g, w in zip(place, pattern, strict=True))
         for pattern in patterns
     )
+
+
+def folded(key: str) -> str:
+    """What people spell in several ways is one key.
+
+    >>> folded("amlCompute") == folded("aml_compute") == folded("amlcompute")
+    True
+    """
+    return key.replace("_", "").lower()
 
 
 # -- comments ----------------------------------------------------------------------------------

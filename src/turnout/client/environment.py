@@ -266,8 +266,11 @@ class Environment(Section):
 
     def is_by_name(self) -> bool:
         """Whether a file named it and said nothing more: the workspace knows the rest."""
-        bare = Environment(self.name, self.version)
-        return bool(self.__dict__.get("_by_name")) and self == bare
+        return self.was_by_name() and self == Environment(self.name, self.version)
+
+    def was_by_name(self) -> bool:
+        """As `is_by_name`, whatever was changed since."""
+        return bool(self.__dict__.get("_by_name"))
 
     def is_registered(self) -> bool:
         """Whether it is still what the workspace keeps under this name and version."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from turnout.client import databricks_sections as databricks
-from turnout.client.commented_yaml import Document, Place
+from turnout.client.commented_yaml import Document, Place, folded
 from turnout.client.conda_dependencies import CondaDependencies
 from turnout.client.environment_folders import camel_name, snake
-from turnout.client.environment_sections import PythonSection, SparkPackage
+from turnout.client.environment_sections import DockerSection, PythonSection, SparkPackage
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.run_config import DataReferenceConfiguration, RunConfiguration
 from turnout.client.sections import Section
@@ -73,9 +73,9 @@ class Reader:
         self.folder = folder
         #: What a person should know about what was read.
         self.notes: list[str] = []
-        self.taken = Taken(
-            document.path, comments=dict(document.comments), is_json=document.is_json
-        )
+        self.taken = Taken(document.path.absolute(), is_json=document.is_json)
+        #: Where each key comes to stand when it is written: in the spelling of a new file.
+        self.written: dict[Place, Place] = {(): ()}
 
     def read(self) -> RunConfiguration:
         found = RunConfiguration()
@@ -85,6 +85,8 @@ class Reader:
         if "name" in named and named <= {"name", "version"}:
             # The workspace knows the rest; a run asks it.
             found.environment.__dict__["_by_name"] = True
+        for place, lines in self.document.comments.items():
+            self.taken.comments[self.written.get(place, place)] = lines
         found.__dict__["_taken"] = self.taken
         return found
 
@@ -94,6 +96,8 @@ class Reader:
         for key, value in data.items():
             here = (*place, str(key))
             name = field_of(section, str(key))
+            spelled = str(key) if name is None else yaml_name(section, name)
+            self.written[here] = (*self.written[place], spelled)
             if name is None:
                 self.keep(section, here, value)
             elif isinstance(section, PythonSection) and name.lstrip("_") in CONDA:
@@ -105,9 +109,11 @@ class Reader:
                 self.take_value(section, name, value, here)
         if isinstance(section, PythonSection):
             self.take_packages(section, data, place)
+        if isinstance(section, DockerSection):
+            self.take_dockerfile(section)
 
     def keep(self, section: Section, place: Place, value: Any) -> None:
-        self.taken.unknown[place] = value
+        self.taken.unknown[self.written[place]] = value
         if value not in (None, {}, []):
             known = [yaml_name(section, name) for name in section.__dataclass_fields__]
             self.notes.append(
@@ -143,6 +149,7 @@ class Reader:
 
     def entry(self, kind: type[Section], value: Any, place: Place) -> Section:
         found = kind()
+        self.written[place] = (*self.written[place[:-1]], place[-1])
         self.take(found, value, place)
         return found
 
@@ -169,6 +176,12 @@ class Reader:
         except UserErrorException as e:
             raise RunConfigurationException(f"{where}: {e.message}") from None
 
+    def take_dockerfile(self, section: DockerSection) -> None:
+        """A path begins at the project's folder, wherever this process is."""
+        path = section.base_dockerfile
+        if path and "\n" not in path and (self.folder / path).is_file():
+            section.base_dockerfile = str(self.folder / path)
+
     def packages_file(self, name: str) -> Path | None:
         for folder in (self.folder, self.document.path.parent):
             if (folder / name).is_file():
@@ -187,11 +200,12 @@ class Wrong(Exception):
 
 
 def field_of(section: Section, key: str) -> str | None:
-    """The field that a key of a file means."""
-    name = snake(key)
-    name = section.spelled.get(name, name)
-    fields = section.__dataclass_fields__
-    return next((n for n in (name, f"_{name}") if n in fields and not key.startswith("_")), None)
+    """The field that a key of a file means, in whatever case; v1 had `amlCompute` too."""
+    wanted = folded(key)
+    for name in section.__dataclass_fields__:
+        if folded(yaml_name(section, name)) == wanted or folded(name) == wanted:
+            return name
+    return None
 
 
 def converted(kind: str, value: Any) -> Any:
@@ -274,9 +288,13 @@ SCALARS: dict[str, Callable[[Any], Any]] = {
 # -- to a file ---------------------------------------------------------------------------------
 
 
-def data_of(config: RunConfiguration) -> dict[str, Any]:
-    """The run configuration as v1 spells it: plain data, in the order of its files."""
+def data_of(config: RunConfiguration, folder: Path) -> dict[str, Any]:
+    """The run configuration as v1 spells it, as plain data; paths begin at the project's
+    `folder`."""
     found = spelled_out(config)
+    docker = found["environment"]["docker"]
+    if isinstance(text := docker["baseDockerfile"], str) and text.startswith(f"{folder}/"):
+        docker["baseDockerfile"] = text.removeprefix(f"{folder}/")
     environment = config.environment
     if environment.is_by_name():
         found["environment"] = {"name": environment.name, "version": environment.version}

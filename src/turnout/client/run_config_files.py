@@ -39,8 +39,8 @@ def config_folder(project: Path) -> Path:
 
 
 def project_folder(file: Path) -> Path:
-    """The folder that paths in a run configuration begin at."""
-    folder = file.parent
+    """The folder that paths in a run configuration begin at, absolute."""
+    folder = file.absolute().parent
     return folder.parent if folder.name in FOLDERS else folder
 
 
@@ -117,11 +117,11 @@ def save(
     if separate and not python.user_managed_dependencies and not python.conda_dependencies_file:
         python._conda_dependencies_file = packages_file(config, file)
     save_packages(config, file)
-    data = ordered(data_of(config), ())
+    data = ordered(data_of(config, project_folder(file)), ())
     if taken.is_json and file.suffix not in (".yml", ".yaml"):
         text = json.dumps(data, indent=4, ensure_ascii=False) + "\n"
     else:
-        text = commented_yaml.render(data, {**COMMENTS, **comments(taken.comments)})
+        text = commented_yaml.render(data, {**COMMENTS, **taken.comments})
     write(file, text)
     if config.environment.docker.base_image_registry.password:
         import warnings
@@ -154,7 +154,7 @@ def packages_file(config: RunConfiguration, file: Path) -> str:
         path = file.parent / name
         if not path.exists() or same(path, packages):
             break
-    return path.relative_to(project_folder(file)).as_posix()
+    return path.absolute().relative_to(project_folder(file)).as_posix()
 
 
 def save_packages(config: RunConfiguration, file: Path) -> None:
@@ -201,16 +201,6 @@ def ordered(data: Mapping[str, Any], place: Place) -> dict[str, Any]:
         key: ordered(value, (*place, key)) if isinstance(value := data[key], dict) else value
         for key in keys
     }
-
-
-def comments(own: Mapping[Place, list[str]]) -> dict[Place, list[str]]:
-    """A person's comments, under the keys as they are written."""
-    from turnout.client.environment_folders import camel_name, snake
-
-    found = dict(own)
-    for place, lines in own.items():
-        found.setdefault(tuple(camel_name(snake(key)) for key in place), lines)
-    return found
 
 
 def delete(path: Path, name: str | None = None) -> None:

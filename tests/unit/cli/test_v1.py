@@ -261,13 +261,15 @@ def test_formats(capsys: Out, client: FakeClient, output: str, text: str) -> Non
 
 
 def test_run_list_in_v1s_words(capsys: Out, client: FakeClient) -> None:
-    words = "--last 5 --experiment-name exp --status Completed --tags best=1 -o json -w w -g g"
+    words = "--last 5 --experiment-name exp --status Completed --tags best=1 --ct cpu --minimal"
+    words += " -o json -w w -g g"
     found = call(capsys, "run", "list", *words.split())
     assert found[0]["runId"] == "exp_1_ab"
     assert found[0]["experimentName"] == "exp"
     assert found[0]["status"] == "Completed"
     query = client.asked[0][2]
     assert (query["limit"], query["state"], query["tag"]) == (5, "completed", "best=1")
+    assert query["target"] == "cpu"
     # Ours, unless a format is asked for.
     assert cli.main(["run", "list"]) == 0
     assert capsys.readouterr().out.startswith("RUN ")
@@ -277,7 +279,7 @@ def test_the_run_is_an_option_or_a_word(capsys: Out) -> None:
     for words in (["-r", "exp_1_ab"], ["exp_1_ab"], ["--run", "exp_1_ab"], []):
         assert call(capsys, "run", "show", *words, "-o", "json")["runId"] == "exp_1_ab"
     assert call(capsys, "run", "cancel", "-r", "exp_1_ab", "-o", "json")["status"] == "Completed"
-    assert call(capsys, "run", "cancel", "-r", "exp_1_ab") is None
+    assert call(capsys, "run", "cancel", "-r", "exp_1_ab", "-e", "exp", "-w", "w") is None
 
 
 def test_update_adds_tags(capsys: Out, client: FakeClient) -> None:

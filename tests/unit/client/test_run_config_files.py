@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 import json
 import shutil
 import string
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 from hypothesis import given
+from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from turnout import CondaDependencies, RunConfiguration
-from turnout.client import commented_yaml, run_config_data
+from turnout.client import commented_yaml, run_config_data, submission
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.run_config import (
     DatabricksCluster,
@@ -25,6 +27,7 @@ from turnout.client.run_config import (
     SparkPackage,
 )
 from turnout.client.run_config_comments import KEYS
+from turnout.spec.records import to_dict
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -78,6 +81,7 @@ def test_a_file_of_the_first_time() -> None:
     assert section == {
         "vm_size": "STANDARD_D2_V2", "vm_priority": "lowpriority", "cluster_max_node_count": 5
     }  # fmt: skip
+    json.dumps(to_dict(rc.environment.definition()))
     in_container = RunConfiguration.load(PROJECTS / "first", "docker")
     assert in_container.framework == "PySpark"
     assert in_container.environment.docker.enabled
@@ -189,6 +193,8 @@ def test_an_environment_that_is_only_named(project: Path) -> None:
     assert said["environment"] == {"name": "sk", "version": "2"}
     rc.environment.docker.enabled = True
     assert not rc.environment.is_by_name()
+    with pytest.raises(RunConfigurationException, match="names the environment 'sk' and changes"):
+        submission.named_environment(cast(Any, None), rc.environment)
     rc.save(project / "x.runconfig")
     assert not RunConfiguration.load(project / "x.runconfig").environment.is_by_name()
 
@@ -401,6 +407,49 @@ def test_keys_with_a_slip_are_warned_of_and_kept(project: Path) -> None:
     rc.save()
 
 
+@pytest.mark.parametrize("key", ["amlCompute", "amlcompute", "aml_compute", "AmlCompute"])
+def test_a_key_in_whatever_case(project: Path, key: str) -> None:
+    rc = load_text(project, f"# the cluster\n{key}:\n  # small\n  vm_size: 2c4g\n")
+    assert rc.amlcompute.vm_size == "2c4g"
+    rc.save()
+    text = (project / "a.runconfig").read_text()
+    assert "# the cluster\namlcompute:\n  # small\n  vmSize: 2c4g\n" in text
+    assert load_text(project, "environment_variables: {A: 010}\n").environment_variables == {
+        "A": "010"
+    }
+
+
+def test_a_dockerfile_beside_the_project(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (project / ".azureml").mkdir()
+    (project / "Dockerfile").write_text("FROM python:3.12\n")
+    path = project / ".azureml/box.runconfig"
+    path.write_text("environment: {docker: {enabled: true, baseDockerfile: Dockerfile}}\n")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    rc = RunConfiguration.load(project, "box")
+    container = rc.to_spec("t.py").environment.container
+    assert container is not None
+    assert container.dockerfile == "FROM python:3.12\n"
+    rc.save()
+    assert "baseDockerfile: Dockerfile\n" in path.read_text()
+
+
+def test_every_key_is_explained(project: Path) -> None:
+    rc = RunConfiguration()
+    rc.environment.docker.memory, rc.environment.docker.cpus = "1g", 1
+    rc.environment.docker.network, rc.environment.docker.system_packages = "none", ["libgl1"]
+    rc.environment.docker.gpu_support, rc.environment.eras = True, False
+    rc.restarts, rc.credential_passthrough = 0, True
+    rc.save(project, "a")
+    lines = (project / ".azureml/a.runconfig").read_text().splitlines()
+    for before, line in itertools.pairwise(["", *lines]):
+        if line.endswith(("project_environment", "dependencies: []")):
+            continue  # the content of a conda environment file
+        if not line.lstrip().startswith(("#", "-")):
+            assert before.lstrip().startswith("# "), line
+
+
 def test_databricks(project: Path) -> None:
     rc = RunConfiguration()
     rc.environment.databricks.jar_libraries = [JarLibrary("a.jar")]
@@ -435,12 +484,15 @@ DATA = st.recursive(
 )
 
 
+# How long it takes is the machine's matter.
+@how(deadline=None)
 @given(st.dictionaries(TEXT, DATA, min_size=1, max_size=4))
 def test_any_data_is_read_as_it_was_written(data: dict[str, Any]) -> None:
     text = commented_yaml.render(data, {(key,): ["about it", "# more"] for key in data})
     assert yaml.safe_load(text) == data
 
 
+@how(deadline=None)
 @given(
     arguments=st.lists(TEXT | st.integers() | st.floats(allow_nan=False) | st.booleans()),
     variables=st.dictionaries(TEXT, TEXT),
