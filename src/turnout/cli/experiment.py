@@ -7,18 +7,23 @@ from collections.abc import Sequence
 
 from turnout.cli.parsing import Noun, add_json
 from turnout.cli.terminal import ago, print_json, print_table
+from turnout.cli.v1_options import add_common, answer
 from turnout.client.embedded import default_client
 
 
 def main(argv: Sequence[str]) -> int:
     noun = Noun("experiment", "Experiments: names under which runs are kept together.")
-    add_json(noun.verb("list", show_all, "List experiments with their number of runs."))
+    experiments = noun.verb("list", show_all, "List experiments with their number of runs.")
+    add_json(experiments)
+    add_common(experiments, output=None)
     return noun.run(argv)
 
 
 def show_all(given: argparse.Namespace) -> int:
     found = default_client().get("/v1/experiments")["experiments"]
-    if given.json:
+    if given.output:
+        answer(given, [{"name": x["name"], "createdOn": x["created_at"]} for x in found])
+    elif given.json:
         print_json(found)
     elif found:
         rows = [(x["name"], x["runs"], ago(x["created_at"])) for x in found]

@@ -27,6 +27,14 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "registry": ("turnout.cli.registry", "Log in at registries that images come from"),
         "quota": ("turnout.cli.quota", "See and set how much may be in use at once"),
     },
+    "As in Azure ML v1": {
+        "folder": ("turnout.cli.v1_folder", "Attach a folder: .azureml/ with run configurations"),
+        "project": ("turnout.cli.v1_folder", "The same in aml_config/, as before May 2019"),
+        "computetarget": ("turnout.cli.v1_computetarget", "Targets, with v1's options"),
+        "history": ("turnout.cli.v1_history", "List runs"),
+        "workspace": ("turnout.cli.v1_workspace", "Show the workspace"),
+        "configure": ("turnout.cli.v1_workspace", "Take defaults, without effect"),
+    },
     "Turnout itself": {
         "config": ("turnout.cli.config", "Set how environments are made, for everyone"),
         "service": ("turnout.cli.service", "See or stop the service that works in the background"),
@@ -99,7 +107,10 @@ def run_command(args: list[str]) -> int:
             f"There is no {what} '{args[0]}'{nearest(args[0], COMMANDS)}. "
             "`turnout --help` lists the commands."
         )
-    return import_module(COMMANDS[args[0]][0]).main(args[1:])
+    module = import_module(COMMANDS[args[0]][0])
+    # A module that has several commands is told which.
+    run = getattr(module, f"main_{args[0]}", None) or module.main
+    return run(args[1:])
 
 
 def help_text() -> str:
@@ -110,7 +121,7 @@ def help_text() -> str:
     ]
     for title, commands in GROUPS.items():
         lines += ["", f"{title}:"]
-        lines += [f"  {name:<12} {summary}" for name, (_, summary) in commands.items()]
+        lines += [f"  {name:<14} {summary}" for name, (_, summary) in commands.items()]
     lines += ["", "Examples:", EXAMPLES, ""]
     lines += ["`turnout COMMAND --help` says more about each.", ""]
     return "\n".join(lines)

@@ -74,10 +74,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run",
         nargs="?",
-        default="latest",
+        # Else it would undo what the option says.
+        default=argparse.SUPPRESS,
         metavar="RUN",
         help="a run's id, a part that only its id has, or 'latest' (default)",
     )
+    parser.add_argument("-r", "--run", default="latest", metavar="RUN", help="the same, as in v1")
 
 
 def pairs(option: str, given: Sequence[str], *, value_needed: bool = True) -> dict[str, str]:

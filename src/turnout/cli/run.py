@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from turnout.cli import following, metrics, usage
+from turnout.cli import following, metrics, usage, v1_run
 from turnout.cli.parsing import Noun, Parser, add_json, add_run, pairs
 from turnout.cli.terminal import (
     StatusLine,
@@ -38,37 +38,61 @@ EXAMPLES = """\
 
 
 def main(argv: Sequence[str]) -> int:
+    v1_run.refuse_absent(argv)
     noun = Noun("run", "Runs: what there is, what they print, log and leave behind.", EXAMPLES)
     declare_list(noun)
     declare_reads(noun)
     declare_files(noun)
-    add_run(noun.verb("cancel", cancel, "End a run: politely, then by force."))
+    stop = noun.verb("cancel", cancel, "End a run: politely, then by force.")
+    add_run(stop)
+    v1_run.add_answer(stop)
+    v1_run.add_context(stop)
     tag = noun.verb("tag", change_tags, "Set and remove tags of a run.")
     tag.add_argument("run", metavar="RUN", help="a run's id, a part of it, or 'latest'")
     tag.add_argument("tags", nargs="*", metavar="NAME[=VALUE]", help="tag to set")
     tag.add_argument(
         "--remove", action="append", default=[], metavar="NAME", help="tag to remove; repeatable"
     )
+    v1_run.declare(noun)
     return noun.run(argv)
 
 
 def declare_list(noun: Noun) -> None:
     runs = noun.verb("list", show_all, "List runs, the newest first.")
-    runs.add_argument("-e", "--experiment", help="only of this experiment")
+    runs.add_argument("-e", "--experiment", "--experiment-name", help="only of this experiment")
     runs.add_argument(
-        "--state", choices=STATES, metavar="STATE", help=f"one of {', '.join(STATES)}"
+        "--state",
+        "--status",
+        type=v1_run.state,
+        choices=STATES,
+        metavar="STATE",
+        help=f"one of {', '.join(STATES)}",
     )
-    runs.add_argument("--tag", metavar="NAME[=VALUE]", help="only with this tag")
-    runs.add_argument("--parent", metavar="RUN", help="the children of this run")
+    runs.add_argument("--tag", "--tags", metavar="NAME[=VALUE]", help="only with this tag")
+    runs.add_argument(
+        "--parent",
+        "--parent-run-id",
+        "--pipeline-run-id",
+        metavar="RUN",
+        help="the children of this run",
+    )
+    runs.add_argument("-t", "--target", "--ct", metavar="NAME", help="only on this target")
     runs.add_argument("--children", action="store_true", help="children as well")
-    runs.add_argument("--limit", type=whole, default=20, help="at most so many (default 20)")
+    runs.add_argument(
+        "--limit", "--last", type=whole, default=20, help="at most so many (default 20)"
+    )
     add_json(runs)
+    v1_run.add_answer(runs)
+    for name in ("--path", "--minimal"):
+        runs.add_argument(name, nargs="?", dest="ignored", help=argparse.SUPPRESS)
 
 
 def declare_reads(noun: Noun) -> None:
     show = noun.verb("show", show_one, "Show a run: state, times, error, tags, metrics.")
     add_run(show)
     add_json(show)
+    v1_run.add_answer(show)
+    v1_run.add_context(show)
     logs = noun.verb("logs", show_logs, "Print what the script printed.")
     add_run(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
@@ -135,11 +159,14 @@ def show_all(given: argparse.Namespace) -> int:
         "state": given.state,
         "tag": given.tag,
         "parent": find(client, given.parent)["id"] if given.parent else None,
+        "target": given.target,
         "include_children": given.children or None,
         "limit": given.limit,
     }
     runs = client.get("/v1/runs", query)["runs"]
-    if given.json:
+    if given.output:
+        v1_run.answer(given, [v1_run.summary(view) for view in runs])
+    elif given.json:
         print_json(runs)
     elif runs:
         rows = [
@@ -160,6 +187,9 @@ def name_of(view: dict[str, Any]) -> str:
 def show_one(given: argparse.Namespace) -> int:
     client = default_client()
     view = find(client, given.run)
+    if given.output:
+        v1_run.answer(given, v1_run.record(view))
+        return 0
     found = client.get(f"{path_of(view)}/metrics")["metrics"]
     if given.json:
         print_json({**view, "metrics": found})
@@ -293,16 +323,19 @@ def choose_log(view: dict[str, Any], names: dict[str, int], part: str | None) ->
     return found[0]
 
 
-def dump(client: Client, view: dict[str, Any], name: str, offset: int) -> int:
-    """Copy a log to stdout as it is; where it ended."""
+def dump(
+    client: Client, view: dict[str, Any], name: str, offset: int, out: BinaryIO | None = None
+) -> int:
+    """Copy a log as it is, to stdout if to nothing else; where it ended."""
+    stream: BinaryIO = sys.stdout.buffer if out is None else out
     while True:
         path = f"{path_of(view)}/logs/{segment(name)}"
         with client.open("GET", path, query={"offset": offset}) as answer:
             data = answer.read()
         if not data:
             return offset
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        stream.write(data)
+        stream.flush()
         offset += len(data)
 
 
@@ -415,6 +448,8 @@ def cancel(given: argparse.Namespace) -> int:
     view = find(client, given.run)
     if view["state"] in FINAL:
         say(f"Run {view['id']} is over already: {view['state']}.")
+        if given.output:
+            v1_run.answer(given, v1_run.record(view))
         return 0
     from turnout.client import watching
 
@@ -424,6 +459,8 @@ def cancel(given: argparse.Namespace) -> int:
     end = watching.wait(client, view["id"])
     status.clear()
     say(f"Run {view['id']}: {end['state']}.")
+    if given.output:
+        v1_run.answer(given, v1_run.record(end))
     return 0
 
 

@@ -29,6 +29,7 @@ EXAMPLES = """\
   turnout submit --docker python:3.12 --memory 4g --docker-arg=--init train.py
   turnout submit --target lab --detach train.py
   turnout submit --vm-size 2c4g train.py
+  turnout submit --config cpu train.py
   turnout submit train.py -- --name this-goes-to-the-script
 
 Turnout's long options are taken before and after SCRIPT; its short ones and those that limit
@@ -55,6 +56,13 @@ def make_parser() -> Parser:
         usage="turnout submit [OPTIONS] SCRIPT [ARGUMENTS …]",
     )
     where = parser.add_argument_group("where")
+    where.add_argument(
+        "-c",
+        "--config",
+        metavar="NAME|FILE",
+        help="a run configuration: NAME.runconfig in aml_config/ or .azureml/; the other options "
+        "change what it says",
+    )
     where.add_argument("-t", "--target", help="target to run on (default local)")
     where.add_argument(
         "--vm-size", metavar="SIZE", help="make a cluster of this size, for this run alone"
@@ -130,7 +138,7 @@ def main(argv: Sequence[str]) -> int:
     parser = make_parser()
     ours, words = split(argv, parser)
     given = parser.parse_args(ours)
-    if not words:
+    if not words and not given.config:
         raise UserError(
             "Name a script: turnout submit train.py. `turnout submit --help` says more."
         )
@@ -141,12 +149,17 @@ def main(argv: Sequence[str]) -> int:
     client = default_client()
     if text := strayed(client, given, words):
         say(text)
-    here = is_here(client, target_of(given))
-    config = make_config(given, words[0], words[1:], here=here)
+    if given.config:
+        from turnout.cli.configured import make_config as configured
+
+        config = configured(given, words)
+    else:
+        here = is_here(client, target_of(given))
+        config = make_config(given, words[0], words[1:], here=here)
     status = StatusLine()
     view = submission.submit(
         client,
-        given.experiment or experiment_name(config.source_directory),
+        given.experiment or experiment_of(given, config),
         config,
         tags=pairs("--tag", given.tag, value_needed=False),
         display_name=given.name,
@@ -313,6 +326,16 @@ def variables(given: Sequence[str]) -> dict[str, str]:
             text = f"{text}={os.environ[text]}"
         found.append(text)
     return pairs("--env", found)
+
+
+def experiment_of(given: argparse.Namespace, config: ScriptRunConfig) -> str:
+    """Where none is named: what the folder of the run configuration is attached to, if it is."""
+    folder = config.source_directory
+    if given.config:
+        from turnout.cli.v1_folder import experiment_of as attached
+
+        return attached(Path(folder)) or experiment_name(folder)
+    return experiment_name(folder)
 
 
 def experiment_name(folder: str) -> str:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.client.conda_dependencies import CondaDependencies
+from turnout.client.databricks_sections import DatabricksSection
 from turnout.client.environment_sections import (
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
     ContainerRegistry,
-    DatabricksSection,
     DockerSection,
     PythonSection,
+    SparkPackage,
     SparkSection,
     dockerfile_text,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "DockerSection",
     "Environment",
     "PythonSection",
+    "SparkPackage",
     "SparkSection",
 ]
 #: The experiment of runs that only prepare an environment.
@@ -73,6 +75,7 @@ class Environment(Section):
     r: Any = None
     inferencing_stack_version: str | None = None
     asset_id: str | None = None
+    rare = frozenset(("eras", "r", "inferencing_stack_version", "asset_id"))
 
     # -- made from something --------------------------------------------------------------------
 
@@ -167,6 +170,7 @@ class Environment(Section):
         """A copy under another name, of which no version is registered yet."""
         found = copy.deepcopy(self)
         found.name, found.version = new_name, None
+        found.__dict__.pop("_by_name", None)
         return found
 
     # -- in the workspace -----------------------------------------------------------------------
@@ -259,6 +263,14 @@ class Environment(Section):
             setattr(found.spark, key, value)
         found.eras = given.eras
         return found
+
+    def is_by_name(self) -> bool:
+        """Whether a file named it and said nothing more: the workspace knows the rest."""
+        return self.was_by_name() and self == Environment(self.name, self.version)
+
+    def was_by_name(self) -> bool:
+        """As `is_by_name`, whatever was changed since."""
+        return bool(self.__dict__.get("_by_name"))
 
     def is_registered(self) -> bool:
         """Whether it is still what the workspace keeps under this name and version."""

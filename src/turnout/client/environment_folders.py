@@ -90,10 +90,11 @@ def camel(data: Any) -> Any:
     """
     if not isinstance(data, dict):
         return data
-    return {
-        re.sub(r"_([a-z])", lambda m: m[1].upper(), key): value if key in FREE else camel(value)
-        for key, value in data.items()
-    }
+    return {camel_name(key): value if key in FREE else camel(value) for key, value in data.items()}
+
+
+def camel_name(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda m: m[1].upper(), name)
 
 
 def snake(key: str) -> str:

@@ -72,6 +72,7 @@ class ContainerRegistry(Section):
     username: str | None = None
     password: str | None = None
     registry_identity: Any = None
+    rare = frozenset(("registry_identity",))
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "password": "***" if self.password else None}
@@ -109,6 +110,18 @@ class DockerSection(Section):
     #: Debian packages that the image needs besides: ["libgl1"].
     system_packages: list[str] = field(default_factory=list[str])
     platform: Any = None
+    build_context: Any = None
+    rare = frozenset(
+        (
+            "gpu_support",
+            "memory",
+            "cpus",
+            "network",
+            "system_packages",
+            "platform",
+            "build_context",
+        )
+    )
 
     def definition(self) -> DockerDefinition:
         registry = self.base_image_registry
@@ -152,23 +165,21 @@ class DockerSection(Section):
 
 
 @dataclass(repr=False)
+class SparkPackage(Section):
+    """A package of Maven's, for Spark."""
+
+    group: str | None = None
+    artifact: str | None = None
+    version: str | None = None
+
+
+@dataclass(repr=False)
 class SparkSection(Section):
     """Packages of Spark. Kept as said."""
 
     repositories: list[str] = field(default_factory=list[str])
     packages: list[Any] = field(default_factory=list[Any])
     precache_packages: bool = True
-
-
-@dataclass(repr=False)
-class DatabricksSection(Section):
-    """Libraries of Databricks. Taken; nothing uses them yet."""
-
-    maven_libraries: list[Any] = field(default_factory=list[Any])
-    pypi_libraries: list[Any] = field(default_factory=list[Any])
-    rcran_libraries: list[Any] = field(default_factory=list[Any])
-    jar_libraries: list[Any] = field(default_factory=list[Any])
-    egg_libraries: list[Any] = field(default_factory=list[Any])
 
 
 def texts(what: str, given: object) -> tuple[str, ...]:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from turnout.client.conda_dependencies import CondaDependencies
-from turnout.client.datastore import to_spec
+from turnout.client.databricks_sections import (
+    DatabricksCluster,
+    DatabricksSection,
+    EggLibrary,
+    JarLibrary,
+    MavenLibrary,
+    PyPiLibrary,
+    RCranLibrary,
+)
 from turnout.client.environment import (
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
@@ -15,11 +26,17 @@ from turnout.client.environment import (
     DockerSection,
     Environment,
     PythonSection,
+    SparkPackage,
     SparkSection,
 )
 from turnout.client.exceptions import RunConfigurationException
+from turnout.client.run_config_sections import (
+    ApplicationEndpointConfiguration,
+    KubernetesComputeConfiguration,
+    ParallelTaskConfiguration,
+)
+from turnout.client.run_data import run_data
 from turnout.client.sections import Section
-from turnout.spec.data import DataInput, DataOutput
 from turnout.spec.distribution import Distribution, total_on_nodes
 from turnout.spec.records import nearest
 from turnout.spec.runs import MAX_RUN_DURATION_S, RunSpec
@@ -28,19 +45,30 @@ __all__ = [
     "DEFAULT_CPU_IMAGE",
     "DEFAULT_GPU_IMAGE",
     "AmlComputeConfiguration",
+    "ApplicationEndpointConfiguration",
     "CondaDependencies",
     "ContainerRegistry",
     "DataReferenceConfiguration",
+    "DatabricksCluster",
+    "DatabricksSection",
     "DockerConfiguration",
     "DockerSection",
+    "EggLibrary",
     "EnvironmentDefinition",
     "HdiConfiguration",
     "HistoryConfiguration",
+    "JarLibrary",
+    "KubernetesComputeConfiguration",
+    "MavenLibrary",
     "MpiConfiguration",
+    "ParallelTaskConfiguration",
+    "PyPiLibrary",
     "PyTorchConfiguration",
     "PythonSection",
+    "RCranLibrary",
     "RunConfiguration",
     "SparkConfiguration",
+    "SparkPackage",
     "SparkSection",
     "TensorflowConfiguration",
 ]
@@ -173,10 +201,32 @@ class RunConfiguration(Section):
     mpi: MpiConfiguration = field(default_factory=MpiConfiguration)
     pytorch: PyTorchConfiguration = field(default_factory=PyTorchConfiguration)
     amlcompute: AmlComputeConfiguration = field(default_factory=AmlComputeConfiguration)
+    paralleltask: ParallelTaskConfiguration = field(default_factory=ParallelTaskConfiguration)
+    kubernetescompute: KubernetesComputeConfiguration = field(
+        default_factory=KubernetesComputeConfiguration
+    )
     data_references: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: Inputs and outputs of v1's later years, as plain data.
     data: dict[str, Any] = field(default_factory=dict[str, Any])
     output_data: dict[str, Any] = field(default_factory=dict[str, Any])
+    datacaches: list[Any] = field(default_factory=list[Any])
+    services: dict[str, Any] = field(default_factory=dict[str, Any])
+    auto_cluster_compute_specification: dict[str, Any] = field(default_factory=dict[str, Any])
+    credential_passthrough: bool = False
     source_directory_data_store: str | None = None
+    spelled = MappingProxyType({"application_endpoints": "services"})
+    rare = frozenset(
+        (
+            "conda_dependencies",
+            "restarts",
+            "paralleltask",
+            "kubernetescompute",
+            "datacaches",
+            "services",
+            "auto_cluster_compute_specification",
+            "credential_passthrough",
+        )
+    )
 
     def __post_init__(self) -> None:
         if self.conda_dependencies is not None:
@@ -206,6 +256,55 @@ class RunConfiguration(Section):
                 f"not {type(value).__name__}."
             )
         self._target = name
+
+    # -- as a file ------------------------------------------------------------------------------
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], name: str | None = None) -> RunConfiguration:
+        """The run configuration in the file `path`; or the one called `name` of the project folder
+        `path`, in its `aml_config/` if it has one, else in `.azureml/`. Without a name it is the
+        only one that is there.
+
+        YAML and JSON, of every version of v1. Keys that mean nothing here are kept and warned
+        of. Raises `UserErrorException` for a file that is not there or cannot be read, and
+        `RunConfigurationException`, with the line, for what cannot be.
+
+        Example::
+
+            rc = RunConfiguration.load(".", "cpu")
+        """
+        from turnout.client import run_config_files
+
+        return run_config_files.load(Path(path), name)
+
+    def save(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        separate_environment_yaml: bool = False,
+    ) -> None:
+        """Write it to a file or a project folder, as `load` would find it; without `path` to where
+        it came from, else to the current folder. `name` is the target's by default.
+
+        The file is YAML with a comment above each key; one that was loaded keeps its own comments
+        and the keys that are not known here, and stays JSON if it was. With
+        `separate_environment_yaml` the list of packages becomes a file of its own beside it. A
+        registry's password is not written.
+        """
+        from turnout.client import run_config_files
+
+        run_config_files.save(
+            self, None if path is None else Path(path), name, separate=separate_environment_yaml
+        )
+
+    @staticmethod
+    def delete(path: str | os.PathLike[str], name: str | None = None) -> None:
+        """Remove the file that `load` would read. Raises `UserErrorException` for none."""
+        from turnout.client import run_config_files
+
+        run_config_files.delete(Path(path), name)
+
+    # -- as a run -------------------------------------------------------------------------------
 
     def to_spec(
         self,
@@ -238,7 +337,7 @@ class RunConfiguration(Section):
             output_collection=self.history.output_collection,
             directories_to_watch=tuple(self.history.directories_to_watch or ()),
             sections=self.sections(),
-            **self.run_data([*line, *given]),
+            **run_data(self, [*line, *given]),
         )
         spec.check()
         return spec
@@ -265,29 +364,6 @@ class RunConfiguration(Section):
             )
         return nodes, Distribution(processes=self.mpi.process_count_per_node)
 
-    def run_data(self, words: list[Any]) -> dict[str, Any]:
-        """`inputs` and `outputs` of the run: those of this configuration, and those that stand
-        among its arguments."""
-        found: dict[str, DataInput | DataOutput] = {}
-        named = {**self.data_references, **self.data, **self.output_data}
-        for name, item in [*named.items(), *(("", word) for word in words)]:
-            data = data_of(name, item)
-            if data is None and name:
-                raise RunConfigurationException(
-                    f"The input '{name}' must be a data reference, an input or an output, "
-                    f"not {type(item).__name__}."
-                )
-            if data is None:
-                continue
-            if found.setdefault(data.name, data) != data:
-                raise RunConfigurationException(
-                    f"Two inputs or outputs of the run are called '{data.name}': name them apart."
-                )
-        return {
-            "inputs": tuple(d for d in found.values() if isinstance(d, DataInput)),
-            "outputs": tuple(d for d in found.values() if isinstance(d, DataOutput)),
-        }
-
     def sections(self) -> dict[str, object]:
         named: dict[str, Section] = {
             "amlcompute": self.amlcompute,
@@ -298,18 +374,6 @@ class RunConfiguration(Section):
             "tensorflow": self.tensorflow,
         }
         return {name: found for name, s in named.items() if (found := s.changes())}
-
-
-def data_of(name: str, item: Any) -> DataInput | DataOutput | None:
-    """What a run is told of a data reference, a dataset or an output; None for a plain value."""
-    if isinstance(item, DataReferenceConfiguration):
-        if not item.data_store_name:
-            raise RunConfigurationException(f"The data reference '{name}' names no datastore.")
-        return to_spec(
-            name, item.data_store_name, item.path_on_data_store, item.mode, item.path_on_compute,
-            item.overwrite,
-        )  # fmt: skip
-    return item.to_run_data() if hasattr(item, "to_run_data") else None
 
 
 def one_of(what: str, value: object, known: tuple[str, ...]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from turnout.client.exceptions import RunConfigurationException
 
@@ -13,6 +15,10 @@ class Section:
     name; switches take only True and False, inner sections only their own kind."""
 
     __dataclass_fields__: dict[str, dataclasses.Field[Any]]
+    #: Names in files that are not the field's own, and the field.
+    spelled: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    #: Fields that files name only when they say something: ours, and v1's rarest.
+    rare: ClassVar[frozenset[str]] = frozenset()
 
     def __setattr__(self, name: str, value: Any) -> None:
         field = self.__dataclass_fields__.get(name)
@@ -52,9 +58,7 @@ class Section:
         """All settings as plain data."""
         found: dict[str, Any] = {}
         for name in self.__dataclass_fields__:
-            value = getattr(self, name)
-            as_dict = getattr(value, "as_dict", None)
-            found[name.lstrip("_")] = as_dict() if as_dict else value
+            found[name.lstrip("_")] = plain(getattr(self, name))
         return found
 
     def changes(self) -> dict[str, Any]:
@@ -66,3 +70,15 @@ class Section:
         import yaml
 
         return yaml.safe_dump(self.as_dict(), sort_keys=False).rstrip()
+
+
+def plain(value: Any) -> Any:
+    """Settings as plain data, also those in lists and mappings."""
+    as_dict = getattr(value, "as_dict", None)
+    if as_dict:
+        return as_dict()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.client import embedded
-from turnout.client.environment import PREPARATIONS, Environment
-from turnout.client.exceptions import UserErrorException
+from turnout.client.environment import PREPARATIONS, Environment, from_view
+from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.here import at_home
 from turnout.client.script_run_config import ScriptRunConfig, find_folder
 from turnout.spec.errors import SnapshotError, SnapshotMissingError
@@ -43,6 +44,7 @@ def submit(
     """The new run as docs/design/http-api.md describes it. Raises `UserError` for what can be
     seen to be wrong before anything is sent."""
     check_name("an experiment", experiment)
+    config = with_environment(client, config)
     spec = at_home(client, config.to_spec())
     send_password(client, config.run_config.environment)
     body: dict[str, Any] = {
@@ -76,6 +78,34 @@ def submit(
             continue
         return client.post("/v1/runs", {**body, "spec": ready})
     raise AssertionError("unreachable")
+
+
+def with_environment(client: Client, config: ScriptRunConfig) -> ScriptRunConfig:
+    """The same; an environment that a file only names is what the workspace keeps."""
+    asked = config.run_config.environment
+    if not asked.was_by_name():
+        return config
+    found = copy.copy(config)
+    found.run_config = copy.copy(config.run_config)
+    found.run_config.environment = named_environment(client, asked)
+    return found
+
+
+def named_environment(client: Client, asked: Environment) -> Environment:
+    """What the workspace keeps under the name of one that a file only names; any other is itself.
+
+    Raises `RunConfigurationException` when it was changed without having been looked up."""
+    from turnout.client.http import segment
+
+    if not asked.was_by_name():
+        return asked
+    if not asked.is_by_name():
+        raise RunConfigurationException(
+            f"The run configuration names the environment '{asked.name}' and changes it. Look it "
+            f"up before the change: rc.environment = Environment.get(ws, '{asked.name}')."
+        )
+    path = f"/v1/environments/{segment(asked.name or '')}"
+    return from_view(client.get(path, {"version": asked.version}))
 
 
 def new_key() -> str:

@@ -76,6 +76,8 @@ async def test_filters(web: httpx.AsyncClient) -> None:
     assert await ids(experiment="a") == [one["id"]]
     assert await ids(tag="t") == [two["id"], one["id"]]
     assert await ids(tag="t=1") == [one["id"]]
+    assert await ids(target=two["target"]) == [two["id"], one["id"]]
+    assert await ids(target="another") == []
     assert await ids(limit=1) == [two["id"]]
     assert await ids(before=two["number"]) == [one["id"]]
     assert (await web.get("/v1/runs", params={"colour": "red"})).status_code == 422

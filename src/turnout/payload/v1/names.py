@@ -37,8 +37,14 @@ HOMES: Dict[str, str] = {
         AmlComputeNodeStateCounts AmlComputeStatus ScaleSettings
     """),
     **homes("turnout.client.environment_sections", """
-        DEFAULT_CPU_IMAGE DEFAULT_GPU_IMAGE DatabricksSection DockerSection PythonSection
-        SparkSection
+        DEFAULT_CPU_IMAGE DEFAULT_GPU_IMAGE DockerSection PythonSection SparkPackage SparkSection
+    """),
+    **homes("turnout.client.databricks_sections", """
+        DatabricksCluster DatabricksSection EggLibrary JarLibrary MavenLibrary PyPiLibrary
+        RCranLibrary
+    """),
+    **homes("turnout.client.run_config_sections", """
+        ApplicationEndpointConfiguration KubernetesComputeConfiguration ParallelTaskConfiguration
     """),
     **homes("turnout.client.datastore", """
         AbstractAzureStorageDatastore AbstractDatastore AzureBlobDatastore AzureFileDatastore
@@ -65,7 +71,7 @@ HOMES: Dict[str, str] = {
     "DockerEnvironment": "turnout.client.environment_sections:DockerSection",
     "PythonEnvironment": "turnout.client.environment_sections:PythonSection",
     "SparkEnvironment": "turnout.client.environment_sections:SparkSection",
-    "DatabricksEnvironment": "turnout.client.environment_sections:DatabricksSection",
+    "DatabricksEnvironment": "turnout.client.databricks_sections:DatabricksSection",
     "MPI_CPU_IMAGE": "turnout.client.environment_sections:DEFAULT_CPU_IMAGE",
     "MPI_GPU_IMAGE": "turnout.client.environment_sections:DEFAULT_GPU_IMAGE",
     **homes("turnout.payload.v1.inert", """
@@ -321,7 +327,7 @@ def unserved(why: str, names: str) -> Dict[str, str]:
 UNSERVED: Dict[str, str] = {
     **unserved(AKS, """
         AksAttachConfiguration AksCompute AksProvisioningConfiguration AksUpdateConfiguration
-        KubernetesCompute KubernetesComputeAttachConfiguration KubernetesComputeConfiguration
+        KubernetesCompute KubernetesComputeAttachConfiguration
         KubernetesComputeStatus SslConfiguration SystemService
     """),
     **unserved(INSTANCE, """
@@ -343,5 +349,5 @@ UNSERVED: Dict[str, str] = {
     **unserved(DEPLOYMENT, "Image InferenceConfig ModelPackage Webservice WebserviceException"),
     "ParallelRunStepDetails": "pipelines: " + LATER,
     **unserved("scripts in R are not served: Turnout runs Python",
-               "RCranLibrary RCranPackage RGitHubPackage RSection"),
+               "RCranPackage RGitHubPackage RSection"),
 }  # fmt: skip

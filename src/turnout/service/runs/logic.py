@@ -175,6 +175,7 @@ class Filter:
     tag: str | None = None
     property: str | None = None
     parent: str | None = None
+    target: str | None = None
     type: str | None = None
     include_children: bool = False
     before: int | None = None
@@ -188,6 +189,7 @@ async def list_runs(db: Database, wanted: Filter) -> list[RunRow]:
         (RunRow.experiment, wanted.experiment),
         (RunRow.state, wanted.state),
         (RunRow.parent, wanted.parent),
+        (RunRow.target, wanted.target),
         (RunRow.type, wanted.type),
     ):
         if value is not None:

@@ -68,6 +68,7 @@ class FilterQuery(Body):
     tag: str | None = None
     property: str | None = None
     parent: str | None = None
+    target: str | None = None
     type: str | None = None
     include_children: bool = False
     before: int | None = None

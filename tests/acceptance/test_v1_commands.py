@@ -1,0 +1,172 @@
+"""Whole sessions with v1's commands, of both generations, on a real service."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from turnout.testing.missing import missing
+from turnout.testing.sshd import SSHServer
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import Shell
+
+TRAIN = """\
+import os, sys
+from turnout import Run
+
+run = Run.get_context()
+run.log("alpha", float(sys.argv[1]) if sys.argv[1:] else 0.0)
+print("trained", sys.argv[1:], os.environ.get("EXAMPLE_ENV_VAR"))
+"""
+
+
+def data(shell: Shell, *words: str, code: int = 0) -> Any:
+    """A command's answer, which is JSON and nothing else on stdout."""
+    return json.loads(shell.run(*words, code=code)[0])
+
+
+@pytest.fixture
+def cluster(shell: Shell) -> str:
+    if len(os.sched_getaffinity(0)) < 2:
+        missing("needs two cores to cut into nodes")
+    return "v1cpu"
+
+
+def test_a_session_of_the_first_generation(shell: Shell, cluster: str) -> None:
+    shell.write("train.py", TRAIN)
+    words = ["-n", cluster, "--max_nodes", "1", "--size", "1c1g"]
+    made = data(shell, "computetarget", "create", "amlcompute", *words)
+    assert made == {
+        "location": "local", "name": cluster, "provisioningErrors": None,
+        "provisioningState": "Succeeded",
+    }  # fmt: skip
+    shell.run("configure", "--defaults", "aml_workspace=w", "group=g")
+    shell.run("project", "attach", "--experiment-name", "first")
+    assert (shell.cwd / "aml_config" / f"{cluster}.runconfig").is_file()
+    # The defaults make an environment, with azureml-defaults in it.
+    out, err = shell.run("run", "submit", "-c", "local", "train.py", "0.1")
+    assert "trained ['0.1'] None" in err
+    local = json.loads(out)
+    assert (local["status"], local["target"], local["experimentName"]) == (
+        "Completed", "local", "first"
+    )  # fmt: skip
+    assert local["runDefinition"]["arguments"] == ["0.1"]
+    there = data(shell, "run", "submit", "-c", cluster, "train.py", "0.2")
+    assert (there["status"], there["target"]) == ("Completed", cluster)
+    update = ["--name", cluster, "--max_nodes", "2", "--idle_time", "0"]
+    assert data(shell, "computetarget", "update", *update)["name"] == cluster
+    shown = data(shell, "computetarget", "show", "-n", cluster)
+    assert shown["properties"]["scaleSettings"]["maxNodeCount"] == 2
+    listed = data(shell, "history", "list")
+    assert [run["runId"] for run in listed[:2]] == [there["runId"], local["runId"]]
+    shell.run("computetarget", "delete", "-n", cluster)
+    assert cluster not in [x["name"] for x in data(shell, "computetarget", "list")]
+
+
+def test_a_session_of_the_second_generation(shell: Shell, cluster: str) -> None:
+    shell.write("src/train.py", TRAIN)
+    shell.run("folder", "attach", "-w", "w", "-g", "g", "-e", "second")
+    words = ["-n", cluster, "--min-nodes", "0", "--max-nodes", "2", "-s", "1c1g"]
+    words += ["--idle-seconds-before-scaledown", "0", "-w", "w", "-g", "g"]
+    data(shell, "computetarget", "create", "amlcompute", *words)
+    config = shell.write(
+        ".azureml/mine.runconfig",
+        f"# Ours.\nscript: train.py\ntarget: {cluster}\nenvironment:\n"
+        "  environmentVariables: {EXAMPLE_ENV_VAR: on}\n"
+        f"  python: {{userManagedDependencies: true, interpreterPath: {sys.executable}}}\n"
+        "notes: kept\n",
+    )
+    submit = ["run", "submit-script", "-c", "mine", "--source-directory", "src"]
+    out, err = shell.run(*submit, "-t", "run.json", "train.py", "0.5")
+    assert "'.azureml/mine.runconfig', line 7: 'notes' is not known here" in err
+    assert "trained ['0.5'] on" in err
+    run = json.loads(out)
+    assert json.loads((shell.cwd / "run.json").read_text())["runId"] == run["runId"]
+    assert (run["target"], run["experimentName"]) == (cluster, "second")
+    local = data(shell, *submit, "--ct", "local", "--async", "train.py")
+    shown, err = shell.run("run", "monitor-logs", "-r", local["runId"])
+    assert "trained [] on" in shown
+    listed = data(shell, "run", "list", "-e", "second", "--last", "2", "-o", "json")
+    assert [x["runId"] for x in listed] == [local["runId"], run["runId"]]
+    shell.run("run", "update", "-r", run["runId"], "--add-tag", "best=yes")
+    assert data(shell, "run", "show", "-r", run["runId"], "-o", "json")["tags"] == {"best": "yes"}
+    assert data(shell, "run", "cancel", "-r", run["runId"], "-o", "json")["status"] == "Completed"
+    fetched = data(shell, "run", "download-logs", "-d", "logs", "-r", run["runId"])
+    assert "logs/azureml-logs/70_driver_log.txt" in fetched["downloadedFiles"]
+    assert (shell.cwd / "logs/azureml-logs/70_driver_log.txt").read_text() == (
+        "trained ['0.5'] on\n"
+    )
+    shell.run("computetarget", "delete", "-n", cluster, "--force")
+    assert config.read_text().startswith("# Ours.")
+
+
+def test_a_script_that_fails(shell: Shell) -> None:
+    shell.write("train.py", "import sys; print('no'); sys.exit(3)\n")
+    shell.write(
+        "aml_config/local.runconfig", "environment: {python: {userManagedDependencies: true}}\n"
+    )
+    found = data(shell, "run", "submit-script", "train.py", code=3)
+    assert (found["status"], found["error"]["exitCode"]) == ("Failed", 3)
+    shell.write("aml_config/odd.runconfig", "script: train.py\nnodeCount: two\n")
+    err = shell.fails("run", "submit", "-c", "odd")
+    assert "'aml_config/odd.runconfig', line 2: 'nodeCount' must be a whole number" in err
+
+
+def test_our_submit_with_a_configuration(shell: Shell) -> None:
+    shell.write("train.py", TRAIN)
+    shell.write(
+        ".azureml/here.runconfig",
+        "script: train.py\narguments: [1]\nenvironment:\n"
+        "  python: {userManagedDependencies: true}\n",
+    )
+    out, _ = shell.run("submit", "--config", "here")
+    assert out == "trained ['1'] None\n"
+    out, _ = shell.run("submit", "-c", "here", "--env", "EXAMPLE_ENV_VAR=x", "train.py", "2")
+    assert out == "trained ['2'] x\n"
+
+
+def test_an_environment_that_a_file_names(shell: Shell) -> None:
+    shell.write("train.py", "import os; print(os.environ['WHO'])\n")
+    program = (
+        "import sys\nfrom turnout import Environment, Workspace\n"
+        "e = Environment('named-in-a-file')\ne.environment_variables['WHO'] = 'the workspace'\n"
+        "e.python.user_managed_dependencies = True\n"
+        "e.python.interpreter_path = sys.executable\ne.register(Workspace())\n"
+    )
+    import subprocess
+
+    subprocess.run([sys.executable, "-c", program], check=True, env=shell.env, cwd=shell.cwd)
+    shell.write(".azureml/named.runconfig", "environment: {name: named-in-a-file}\n")
+    assert shell.run("submit", "-c", "named", "train.py")[0] == "the workspace\n"
+    # Options change what the workspace keeps, not nothing.
+    assert shell.run("submit", "-c", "named", "--no-eras", "train.py")[0] == "the workspace\n"
+    assert "is for a container" in shell.fails(
+        "submit", "-c", "named", "--memory", "1g", "train.py"
+    )
+    shell.write(".azureml/named.runconfig", "environment: {name: none-such}\n")
+    assert "none-such" in shell.fails("submit", "-c", "named", "train.py")
+
+
+@pytest.mark.ssh
+def test_attach_remote(shell: Shell, server: SSHServer) -> None:
+    shell.write("train.py", TRAIN)
+    words = ["-n", "v1lab", "-a", server.address, "--ssh-port", str(server.port)]
+    words += ["-u", server.username, "--private-key-file", str(server.user_key)]
+    out, err = shell.run("computetarget", "attach", "remote", *words, "-w", "w", "-g", "g")
+    assert json.loads(out)["provisioningState"] == "Succeeded"
+    assert "(accepted)" in err or "in known_hosts" in err
+    shell.run("folder", "attach")
+    config = shell.cwd / ".azureml/v1lab.runconfig"
+    text = config.read_text()
+    assert "target: v1lab\n" in text
+    text = text.replace("userManagedDependencies: false", "userManagedDependencies: true")
+    config.write_text(text.replace("interpreterPath: python\n", "interpreterPath: python3\n"))
+    found = data(shell, "run", "submit-script", "-c", "v1lab", "train.py", "0.7")
+    assert (found["status"], found["target"]) == ("Completed", "v1lab")
+    shell.run("computetarget", "detach", "-n", "v1lab")
+    assert "v1lab" not in [x["name"] for x in data(shell, "computetarget", "list")]
