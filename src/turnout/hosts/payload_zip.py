@@ -39,8 +39,9 @@ class Payload:
 def payload() -> Payload:
     """The payload of this installation."""
     package = Path(str(turnout.__file__)).parent
+    version = turnout.__version__
     texts = {
-        f"{PLUGIN}/METADATA": f"Metadata-Version: 2.1\nName: turnout-run\nVersion: {turnout.__version__}\n",
+        f"{PLUGIN}/METADATA": f"Metadata-Version: 2.1\nName: turnout-run\nVersion: {version}\n",
         f"{PLUGIN}/entry_points.txt": "".join(f"[{k}]\n{v}\n" for k, v in ENTRY_POINTS.items()),
     }
     sources = [package / "__init__.py", *sorted((package / "payload").rglob("*.py"))]

@@ -1,4 +1,4 @@
-"""What MLflow asks for by its entry points. Imported with `import mlflow`, so it imports nothing."""
+"""What MLflow asks for by its entry points. Imported with `import mlflow`, and light."""
 
 from __future__ import annotations
 

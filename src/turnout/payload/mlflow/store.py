@@ -78,12 +78,15 @@ class Store(ModelStore, AbstractStore):
         return PagedList(page, token)
 
     def list_experiments(
-        self, view_type: Any = ViewType.ACTIVE_ONLY, max_results: Any = None, page_token: Any = None
+        self,
+        view_type: Any = ViewType.ACTIVE_ONLY,
+        max_results: Any = None,
+        page_token: Any = None,
     ) -> Any:
         """MLflow 1."""
         return self.search_experiments(view_type, max_results or 1000, page_token=page_token)
 
-    def create_experiment(self, name: str, artifact_location: Any = None, tags: Any = None) -> str:
+    def create_experiment(self, name: str, artifact_location: Any = None, tags: Any = None) -> Any:
         if artifact_location:
             raise refusal("Turnout keeps the files of runs itself: leave artifact_location out.")
         if self.runs.experiment(name) is not None:
@@ -251,7 +254,11 @@ class Store(ModelStore, AbstractStore):
         return SearchUtils.paginate(found, page_token, max_results)
 
     def list_run_infos(
-        self, experiment_id: Any, run_view_type: Any, max_results: Any = None, page_token: Any = None
+        self,
+        experiment_id: Any,
+        run_view_type: Any,
+        max_results: Any = None,
+        page_token: Any = None,
     ) -> Any:
         """MLflow 1."""
         found, token = self._search_runs(

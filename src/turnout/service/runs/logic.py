@@ -274,9 +274,7 @@ async def read_records(
         query = select(RecordRow).where(RecordRow.run == row.id, RecordRow.id > after)
         found = list(await session.scalars(query.order_by(RecordRow.id).limit(limit)))
     end = found[-1].id if found else after
-    return [
-        {**x.value, "t": x.kind, "name": x.name, "at": x.at.timestamp()} for x in found
-    ], end
+    return [{**x.value, "t": x.kind, "name": x.name, "at": x.at.timestamp()} for x in found], end
 
 
 async def metrics(db: Database, run: str, *, recursive: bool) -> dict[str, Any]:

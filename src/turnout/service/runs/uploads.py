@@ -32,4 +32,6 @@ async def keeper_of(db: Database, row: RunRow) -> str | None:
     async with db.read() as session:
         while above is not None and above.type == INTERACTIVE_RUN and above.parent is not None:
             above = await by_id(session, above.parent)
-    return above.id if above is not None and above.type == SCRIPT_RUN and above is not row else None
+    return (
+        above.id if above is not None and above.type == SCRIPT_RUN and above is not row else None
+    )
