@@ -224,6 +224,10 @@ class Workspace:
 
         return Keyvault(self)
 
+    def get_mlflow_tracking_uri(self, **ignored: Any) -> str:
+        """What `mlflow.set_tracking_uri` takes, so that MLflow logs to this workspace."""
+        return "turnout://workspace"
+
     def get_run(self, run_id: str) -> Run:
         from turnout.client.run import Run
 

@@ -47,6 +47,10 @@ class ScriptWorkspace:
     def __repr__(self) -> str:
         return "Workspace(name=%r)" % self.name
 
+    def get_mlflow_tracking_uri(self, **ignored: Any) -> str:
+        """In a script MLflow logs to the run around it."""
+        return rundir.MLFLOW_URI
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -80,6 +80,9 @@ RANK_VARIABLE = "TURNOUT_RANK"
 CLIENT_VARIABLE = "TURNOUT_RUN_CLIENT"
 #: For a launcher: names of the variables that the script is to have, as JSON.
 INSIDE_VARIABLE = "TURNOUT_INSIDE"
+#: Where the script's MLflow, if it has one, logs: to the run, by `payload/mlflow`.
+MLFLOW_VARIABLE = "MLFLOW_TRACKING_URI"
+MLFLOW_URI = "turnout://run"
 
 HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 DIGEST = re.compile(r"[0-9a-f]{64}")

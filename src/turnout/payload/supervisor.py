@@ -265,6 +265,9 @@ class Supervisor:
         outer = {} if activation.isolated else host
         python_path = [self.payload, work, env.get("PYTHONPATH", outer.get("PYTHONPATH", ""))]
         env["PYTHONPATH"] = os.pathsep.join(p for p in python_path if p)
+        tracking = env.get(rundir.MLFLOW_VARIABLE, outer.get(rundir.MLFLOW_VARIABLE, ""))
+        if not tracking or tracking.startswith("turnout:"):
+            env[rundir.MLFLOW_VARIABLE] = rundir.MLFLOW_URI
         env["PWD"] = work
         if activation.isolated:
             env[rundir.INSIDE_VARIABLE] = json.dumps(sorted(env))

@@ -28,6 +28,8 @@ from turnout.spec.runs import RunSpec, RunState, check_name
 from turnout.spec.targets import ProvisioningState
 
 LIST_LIMIT = 1000
+#: Records in one answer.
+RECORDS_LIMIT = 10_000
 #: Requests whose repetition is noticed: more than one client has under way.
 RECORD_KEYS = 16
 BY_KEY = select(RunRow).where(RunRow.key == bindparam("key"))
@@ -263,6 +265,18 @@ async def add_records(
                 return set()
             row.record_keys = [*row.record_keys, key][-RECORD_KEYS:]
         return await records.absorb(session, row, records.encodable(found))
+
+
+async def read_records(
+    db: Database, run: str, after: int, limit: int
+) -> tuple[list[dict[str, Any]], int]:
+    """What was logged, in order, each as in the run folder, and where to go on from."""
+    async with db.read() as session:
+        row = await find(session, run)
+        query = select(RecordRow).where(RecordRow.run == row.id, RecordRow.id > after)
+        found = list(await session.scalars(query.order_by(RecordRow.id).limit(limit)))
+    end = found[-1].id if found else after
+    return [{**x.value, "t": x.kind, "name": x.name, "at": x.at.timestamp()} for x in found], end
 
 
 async def metrics(db: Database, run: str, *, recursive: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from turnout.service.data import logic as data
 from turnout.service.environments import launching
 from turnout.service.paths import use_file_names
 from turnout.service.quotas import logic as quotas
-from turnout.service.runs import events, logic, usage
+from turnout.service.runs import events, logic, uploads, usage
 from turnout.service.runs.folders import FILES, LOGS
 from turnout.service.runs.views import run_view
 from turnout.service.state import Service
@@ -149,6 +149,17 @@ async def add_records(run: str, body: RecordsBody, service: Service) -> View:
     return {}
 
 
+@router.get("/runs/{run}/records")
+async def read_records(
+    run: str,
+    service: Service,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=logic.RECORDS_LIMIT)] = logic.RECORDS_LIMIT,
+) -> View:
+    found, end = await logic.read_records(service.db, run, after, limit)
+    return {"records": found, "next": end}
+
+
 @router.get("/runs/{run}/metrics")
 async def metrics(run: str, service: Service, recursive: bool = False) -> View:
     return {"metrics": await logic.metrics(service.db, run, recursive=recursive)}
@@ -204,16 +215,17 @@ async def get_usage(run: str, service: Service) -> View:
 @router.get("/runs/{run}/files")
 async def list_files(run: str, service: Service) -> View:
     row = await logic.get(service.db, run)
-    sizes = service.folders.sizes(row.id, FILES)
+    sizes = await uploads.sizes(service.db, service.folders, row)
     return {"files": [{"name": name, "size": size} for name, size in sizes.items()]}
 
 
 @router.get("/runs/{run}/files/{name:file}")
 async def read_file(run: str, name: str, service: Service) -> StreamingResponse:
     row = await logic.get(service.db, run)
-    service.folders.read(row.id, FILES, name, 0, 0)
-    size = service.folders.path(row.id, FILES, name).stat().st_size
-    parts = service.folders.parts(row.id, FILES, name, PART)
+    owner, name = await uploads.place(service.db, service.folders, row, name)
+    service.folders.read(owner, FILES, name, 0, 0)
+    size = service.folders.path(owner, FILES, name).stat().st_size
+    parts = service.folders.parts(owner, FILES, name, PART)
     return StreamingResponse(
         parts, media_type="application/octet-stream", headers={"content-length": str(size)}
     )

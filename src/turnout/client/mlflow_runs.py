@@ -1,0 +1,140 @@
+"""The workspace's runs as MLflow sees them from a notebook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from turnout.client import embedded
+from turnout.client.http import Client, segment
+from turnout.client.run import PAGE, start
+from turnout.client.sinks import ServiceSink
+from turnout.payload import values
+from turnout.payload.mlflow.runs import Runs, View
+from turnout.spec.errors import NotFoundError
+from turnout.spec.runs import check_name
+
+#: Sent as changes of the run's row, which a record cannot make of a run that is over.
+CHANGES = ("tags", "properties", "display_name", "description")
+#: Records in one request.
+BATCH = 1000
+
+
+class ServiceRuns(Runs):
+    """Interactive runs of the workspace's service; others can be read."""
+
+    @property
+    def client(self) -> Client:
+        return embedded.default_client()
+
+    # -- experiments ----------------------------------------------------------------------------
+
+    def experiments(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": found["name"],
+                "created_at": milliseconds(found["created_at"]),
+                "tags": found["tags"],
+                "archived": found["archived_at"] is not None,
+            }
+            for found in self.client.get("/v1/experiments")["experiments"]
+        ]
+
+    def experiment(self, name: str) -> dict[str, Any] | None:
+        return next((x for x in self.experiments() if x["name"] == name), None)
+
+    def change_experiment(self, name: str, **change: Any) -> None:
+        body = dict(change)
+        if "tags" in body:
+            body["tags"] = {"set": values.texts(body["tags"], "Tags")}
+        path = f"/v1/experiments/{segment(check_name('an experiment', name))}"
+        self.client.request("PATCH", path, body)
+
+    # -- runs -----------------------------------------------------------------------------------
+
+    def begin(self, experiment: str, parent: str | None, name: str | None) -> str:
+        return start(self.client, experiment, name, {}, parent=parent)["id"]
+
+    def view(self, run: str) -> View:
+        try:
+            found = self.client.get(f"/v1/runs/{segment(run)}")
+        except NotFoundError:
+            raise KeyError(run) from None
+        if found["id"] != run:
+            raise KeyError(run)
+        return self.view_of(found)
+
+    def views(self, experiment: str) -> list[View]:
+        found: list[View] = []
+        query: dict[str, Any] = {"experiment": experiment, "include_children": True}
+        before: int | None = None
+        while True:
+            page = self.client.get("/v1/runs", {**query, "limit": PAGE, "before": before})["runs"]
+            found += [self.view_of(x) for x in page]
+            if len(page) < PAGE:
+                return found
+            before = page[-1]["number"]
+
+    def view_of(self, found: dict[str, Any]) -> View:
+        view = View(found["id"], found["experiment"], found["display_name"], found["parent"])
+        view.description = found["description"]
+        view.state = found["state"]
+        view.started = milliseconds(found["started_at"] or found["created_at"])
+        view.ended = milliseconds(found["ended_at"])
+        view.tags, view.properties = found["tags"], found["properties"]
+        view.user = view.tags.get("mlflow.user") or ""
+        view.metrics = [x for x in read_records(self.client, view.id) if x["t"] == "metric"]
+        return view
+
+    def write(self, run: str, records: Iterable[dict[str, Any]]) -> None:
+        sink = ServiceSink(self.client, run)
+        logged: list[dict[str, Any]] = []
+        for record in records:
+            if record["t"] in CHANGES:
+                sink.write(record)
+            else:
+                logged.append(values.encode(record))
+        for first in range(0, len(logged), BATCH):
+            body = {"records": logged[first : first + BATCH], "key": os.urandom(16).hex()}
+            self.client.post(f"{sink.path}/records", body)
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def files(self, run: str) -> dict[str, int]:
+        try:
+            found = self.client.get(f"/v1/runs/{segment(run)}/files")["files"]
+        except NotFoundError:
+            raise KeyError(run) from None
+        return {file["name"]: file["size"] for file in found}
+
+    def put_file(self, run: str, name: str, path: str) -> None:
+        ServiceSink(self.client, run).put_file(values.file_name(name), path)
+
+    def fetch(self, run: str, name: str, path: str) -> None:
+        try:
+            self.client.download(f"/v1/runs/{segment(run)}/files/{segment(name)}", Path(path))
+        except NotFoundError:
+            raise KeyError(name) from None
+
+
+def read_records(client: Client, run: str, after: int = 0) -> list[dict[str, Any]]:
+    """All that the run logged, in order, as in docs/design/run-folder.md."""
+    return records_after(client, run, after)[0]
+
+
+def records_after(client: Client, run: str, after: int) -> tuple[list[dict[str, Any]], int]:
+    """What the run logged behind `after` (0: from the beginning), and where that ends."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = client.get(f"/v1/runs/{segment(run)}/records", {"after": after})
+        if not page["records"]:
+            return values.decode(found), after
+        found += page["records"]
+        after = page["next"]
+
+
+def milliseconds(at: str | None) -> int | None:
+    return None if at is None else int(datetime.fromisoformat(at).timestamp() * 1000)

@@ -1,0 +1,193 @@
+"""Scripts and notebooks that log through MLflow, unchanged: seen as runs of ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnout import Experiment, Run, ScriptRunConfig, Workspace
+from turnout.client.embedded import default_client
+
+#: What a person writes: nothing in it is of Turnout.
+SCRIPT = """
+import os, pathlib, mlflow
+
+mlflow.set_experiment("a name of the script's own")
+with mlflow.start_run() as run:
+    mlflow.log_params({"alpha": 0.1, "solver": "lbfgs"})
+    for step in range(3):
+        mlflow.log_metric("mse", 1 / (step + 1), step=step)
+    mlflow.set_tag("colour", "red")
+    mlflow.log_text("hello", "notes/hello.txt")
+    pathlib.Path("made/deep").mkdir(parents=True)
+    pathlib.Path("made/deep/model.bin").write_bytes(b"model")
+    mlflow.log_artifacts("made", "model")
+    with mlflow.start_run(run_name="inner", nested=True) as inner:
+        mlflow.log_metric("depth", 2)
+        mlflow.log_dict({"a": 1}, "inner.json")
+
+client = mlflow.tracking.MlflowClient()
+found = client.search_runs([run.info.experiment_id], "metrics.mse < 1")
+assert [x.info.run_id for x in found] == [run.info.run_id], found
+assert client.get_run(inner.info.run_id).info.status == "FINISHED"
+assert client.get_run(run.info.run_id).info.status == "RUNNING"
+assert [m.step for m in client.get_metric_history(run.info.run_id, "mse")] == [0, 1, 2]
+assert [f.path for f in client.list_artifacts(run.info.run_id, "model")] == ["model/deep"]
+where = client.download_artifacts(run.info.run_id, "model") if hasattr(
+    client, "download_artifacts") else mlflow.artifacts.download_artifacts(
+    run_id=run.info.run_id, artifact_path="model")
+assert pathlib.Path(where, "deep/model.bin").read_bytes() == b"model"
+"""
+
+NOTEBOOK = """
+import json, mlflow
+from turnout import Experiment, Run, Workspace
+
+ws = Workspace()
+mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())
+mlflow.set_experiment("notebook")
+with mlflow.start_run(run_name="good") as good:
+    mlflow.log_metric("mse", 0.5, step=7)
+    mlflow.log_metric("odd", float("nan"))
+    mlflow.log_param("alpha", 0.1)
+    mlflow.log_text("hello", "notes/hello.txt")
+    with mlflow.start_run(nested=True) as child:
+        mlflow.log_metric("depth", 2)
+try:
+    with mlflow.start_run() as bad:
+        raise ValueError("no good")
+except ValueError:
+    pass
+client = mlflow.tracking.MlflowClient()
+assert mlflow.get_run(good.info.run_id).data.params == {"alpha": "0.1"}
+assert [m.step for m in client.get_metric_history(good.info.run_id, "mse")] == [7]
+found = client.search_runs([good.info.experiment_id], order_by=["attributes.start_time ASC"])
+assert [x.info.status for x in found] == ["FINISHED", "FINISHED", "FAILED"], found
+assert [f.path for f in client.list_artifacts(good.info.run_id, "notes")] == ["notes/hello.txt"]
+try:
+    client.log_param(good.info.run_id, "alpha", 3)
+except mlflow.exceptions.MlflowException as e:
+    assert "cannot be changed to '3'" in str(e), e
+else:
+    raise AssertionError("a parameter changed")
+
+run = Run.get(ws, good.info.run_id)
+other = Run.get(ws, bad.info.run_id)
+inner, = run.get_children()
+assert (run.status, run.name, run.experiment.name) == ("Completed", "good", "notebook")
+assert (other.status, other.get_details()["error"]["error"]["message"]) == (
+    "Failed", "ValueError: no good")
+assert inner.id.startswith(run.id) and inner.get_metrics() == {"depth": 2.0}
+assert run.get_metrics()["mse"] == 0.5
+assert run.get_properties() == {"mlflow.param.alpha": "0.1"}
+print(run.id)
+"""
+
+
+@pytest.fixture
+def ws(shell: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setenv("TURNOUT_HOME", str(shell.home))
+    monkeypatch.chdir(shell.cwd)
+    yield Workspace()
+    default_client().close()
+
+
+def submit(ws: Workspace, code: str, **variables: str) -> Run:
+    """Run `code` on this machine by the Python of these tests, which has MLflow, to its end."""
+    Path("train.py").write_text(code)
+    config = ScriptRunConfig(".", "train.py")
+    environment = config.run_config.environment
+    environment.python.user_managed_dependencies = True
+    environment.python.interpreter_path = sys.executable
+    environment.environment_variables.update(variables)
+    run = Experiment(ws, "mlflow-exp").submit(config)
+    found = run.wait_for_completion(raise_on_error=False)
+    assert found["status"] in ("Completed", "Failed")
+    return run
+
+
+def printed(run: Run) -> str:
+    return run.get_details_with_logs()["logFiles"].get("azureml-logs/70_driver_log.txt", "")
+
+
+def completed(ws: Workspace, code: str, **variables: str) -> Run:
+    run = submit(ws, code, **variables)
+    assert run.status == "Completed", printed(run)
+    return run
+
+
+def test_a_script_is_followed(ws: Workspace, tmp_path: Path) -> None:
+    run = completed(ws, SCRIPT)
+    assert run.get_metrics() == {"mse": [1.0, 0.5, 1 / 3]}
+    assert run.experiment.name == "mlflow-exp"
+    properties, tags = run.get_properties(), run.get_tags()
+    assert properties["mlflow.param.alpha"] == "0.1"
+    assert properties["mlflow.param.solver"] == "lbfgs"
+    assert tags["colour"] == "red"
+    assert {"notes/hello.txt", "model/deep/model.bin"} <= set(run.get_file_names())
+    (inner,) = run.get_children()
+    assert (inner.name, inner.status) == ("inner", "Completed")
+    assert inner.get_metrics() == {"depth": 2.0}
+    assert inner.get_file_names() == ["inner.json"]
+    inner.download_file("inner.json", tmp_path / "inner.json")
+    assert json.loads((tmp_path / "inner.json").read_text()) == {"a": 1}
+
+
+def test_logging_without_a_run_begun_is_to_the_run_around(ws: Workspace) -> None:
+    code = (
+        "import mlflow\nfrom turnout import Run\n"
+        "mlflow.log_metric('implicit', 1)\n"
+        "run = Run.get_context()\n"
+        "assert mlflow.active_run().info.run_id == run.id\n"
+        "mlflow.set_tag('seen', 'here')\n"
+        "assert run.get_tags()['seen'] == 'here' and run.get_metrics() == {'implicit': 1.0}\n"
+        "mlflow.end_run()\n"
+        "with mlflow.start_run(run_name='second'):\n"
+        "    mlflow.log_metric('later', 2)\n"
+    )
+    run = completed(ws, code)
+    assert run.get_metrics() == {"implicit": 1.0}
+    assert [c.get_metrics() for c in run.get_children()] == [{"later": 2.0}]
+
+
+def test_the_exit_code_decides_and_a_failure_is_kept(ws: Workspace) -> None:
+    run = submit(ws, "import mlflow\nwith mlflow.start_run():\n    raise ValueError('no good')\n")
+    assert run.status == "Failed"
+    assert run.get_details()["error"]["error"]["message"] == "ValueError: no good"
+    # MLflow says at the exit of every process that its run is finished.
+    run = submit(ws, "import mlflow, sys\nmlflow.log_metric('a', 1)\nsys.exit(3)\n")
+    assert (run.status, run.get_details()["error"]["exitCode"]) == ("Failed", 3)
+
+
+def test_a_script_with_a_server_of_its_own_is_left_alone(ws: Workspace, tmp_path: Path) -> None:
+    code = (
+        "import json, mlflow, os\n"
+        "with mlflow.start_run() as run:\n"
+        "    mlflow.log_metric('a', 1)\n"
+        "print(json.dumps([mlflow.get_tracking_uri(), dict(run.data.tags)]))\n"
+    )
+    own = (tmp_path / "own").as_uri()
+    for text, variables in (
+        (f"import mlflow\nmlflow.set_tracking_uri({own!r})\n{code}", {}),
+        (code, {"MLFLOW_TRACKING_URI": own}),
+    ):
+        run = completed(ws, text, MLFLOW_ALLOW_FILE_STORE="true", **variables)
+        uri, tags = json.loads(printed(run).splitlines()[-1])
+        assert uri == own
+        assert run.get_metrics() == {}
+        assert not any("turnout" in tag for tag in tags)
+
+
+def test_a_notebook_logs_to_the_workspace(ws: Workspace) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    found = Run.get(ws, done.stdout.splitlines()[-1])
+    assert found.get_file_names() == ["notes/hello.txt"]
