@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnout.client.exceptions import ComputeTargetException
 from turnout.client.http import segment
+from turnout.client.markup import details
 from turnout.spec.errors import NotFoundError, UserError
 from turnout.spec.records import nearest
 
@@ -256,9 +257,17 @@ class ComputeTarget:
         return ComputeTarget(workspace, object_dict["name"])
 
     def _repr_html_(self) -> str:
-        import html
+        why = "; ".join(problem["message"] for problem in self.provisioning_errors)
+        more = {"Problems": why} if why else {}
+        return details({**self._summary(), **more}, json.dumps(self.serialize(), indent=2))
 
-        return f"<pre>{html.escape(json.dumps(self.serialize(), indent=2))}</pre>"
+    def _summary(self) -> dict[str, object]:
+        return {
+            "Name": self.name,
+            "Type": self.type,
+            "State": self.provisioning_state,
+            "Description": self.description,
+        }
 
 
 def class_of(kind: str) -> type[ComputeTarget]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from turnout.client import submission
 from turnout.client.exceptions import UserErrorException
 from turnout.client.http import segment
+from turnout.client.markup import facts
 from turnout.client.run import Run, ScriptRun, start
 from turnout.client.script_run_config import ScriptRunConfig
 from turnout.payload import tracking, values
@@ -107,10 +108,10 @@ class Experiment:
         return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.name})"
 
     def _repr_html_(self) -> str:
-        import html
+        return facts(self._summary())
 
-        cells = f"<td>{html.escape(self.name)}</td><td>{html.escape(self.workspace.name)}</td>"
-        return f"<table><tr><th>Name</th><th>Workspace</th></tr><tr>{cells}</tr></table>"
+    def _summary(self) -> dict[str, object]:
+        return {"Name": self.name, "Workspace": self.workspace.name}
 
     def submit(
         self,

@@ -149,8 +149,8 @@ def test_shown_in_a_notebook(service: FakeService, experiment: Experiment) -> No
     service("GET", BASE, run_view(display_name="<b>"))
     run = Run.get(experiment.workspace, "exp_1_ab")
     assert isinstance(run, ScriptRun)
-    assert "<td>exp_1_ab</td>" in run._repr_html_()
-    assert "<td>w</td>" in experiment._repr_html_()
+    assert ">exp_1_ab</td>" in run._repr_html_()
+    assert ">w</td>" in experiment._repr_html_()
     assert repr(run).startswith("Run(Experiment: exp,\nId: exp_1_ab")
 
 

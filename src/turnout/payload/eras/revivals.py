@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     Hook = Callable[..., None]
 
 #: Our modules, by the names under which they run.
-OURS = ("sitecustomize", "arrays", "frames", "learning", "names", "python", "revivals")
+OURS = ("sitecustomize", "turnout.payload.sitecustomize", "arrays", "frames", "learning", "names",
+        "python", "revivals")  # fmt: skip
 
 
 class Revivals:
