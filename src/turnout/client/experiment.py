@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.client import submission
 from turnout.client.exceptions import UserErrorException
 from turnout.client.http import segment
 from turnout.client.markup import facts
-from turnout.client.run import Run, ScriptRun, start
+from turnout.client.run import OUTPUTS, Run, ScriptRun, start
 from turnout.client.script_run_config import ScriptRunConfig
 from turnout.payload import tracking, values
 from turnout.spec.runs import check_name
@@ -160,7 +162,7 @@ class Experiment:
         """Begin an interactive run: this process logs to it and ends it by `complete()`.
 
         `snapshot_directory` is kept with the run if given; files of `outputs` (default
-        `./outputs`) when it completes.
+        `./outputs`, which is made now if it can be) when it completes.
         """
         if kwargs:
             raise UserErrorException(f"start_logging() has no argument '{next(iter(kwargs))}'.")
@@ -170,6 +172,8 @@ class Experiment:
             digest = submission.send_folder(client, snapshot_directory)
             properties["ContentSnapshotId"] = digest
         view = start(client, self.name, display_name, tags or {}, properties=properties)
+        with contextlib.suppress(OSError):
+            Path(outputs or OUTPUTS).mkdir(parents=True, exist_ok=True)
         return Run(self, view["id"], outputs, _view=view)
 
     def get_runs(

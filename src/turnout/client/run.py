@@ -14,6 +14,7 @@ from turnout.client.details import details
 from turnout.client.exceptions import (
     ActivityFailedException,
     RunEnvironmentException,
+    UserErrorException,
 )
 from turnout.client.http import Client, segment
 from turnout.client.markup import facts, link
@@ -53,6 +54,8 @@ class Run(RunFiles):
         view: dict[str, Any] | None = kwargs.pop("_view", None)
         self._client = experiment.workspace.client
         if view is None:
+            if not isinstance(run_id, str) or not run_id:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise UserErrorException(f"Run() needs the id of a run, not {run_id!r}.")
             view = self._client.get(f"/v1/runs/{segment(run_id)}")
         assert view is not None
         self._view = view
