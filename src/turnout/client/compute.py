@@ -124,8 +124,9 @@ class ComputeTarget:
     def attach(
         workspace: Workspace,
         name: str,
-        attach_configuration: AttachConfiguration,
+        attach_configuration: AttachConfiguration | None = None,
         *,
+        attach_config: AttachConfiguration | None = None,
         tags: dict[str, str] | None = None,
         description: str = "",
         confirm: Callable[[dict[str, Any]], bool] | None = None,
@@ -136,7 +137,13 @@ class ComputeTarget:
         Its host key is looked at first, printed and pinned; with `confirm` that function decides
         (it is given `{"host_key", "fingerprint", "known"}`). A target of the same name and kind is
         replaced. Raises `ComputeTargetException` for what can be seen to be wrong before.
+        `attach_config` is another name of `attach_configuration`.
         """
+        attach_configuration = attach_configuration or attach_config
+        if attach_configuration is None:
+            raise ComputeTargetException(
+                "attach() needs what RemoteCompute.attach_configuration(...) gives."
+            )
         attach_configuration.validate_configuration()
         config = attach_configuration.to_config()
         client = workspace.client
