@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         TensorflowConfiguration,
     )
     from turnout.client.script_run_config import ScriptRunConfig
+    from turnout.client.widgets import RunDetails
     from turnout.client.workspace import Workspace
 
 __version__ = "0.1.0"
@@ -73,6 +74,7 @@ __all__ = [
     "Run",
     "RunConfiguration",
     "RunConfigurationException",
+    "RunDetails",
     "RunEnvironmentException",
     "ScriptRun",
     "ScriptRunConfig",
@@ -112,6 +114,7 @@ _MODULES = {
     "Run": "run",
     "RunConfiguration": "run_config",
     "RunConfigurationException": "exceptions",
+    "RunDetails": "widgets",
     "RunEnvironmentException": "exceptions",
     "ScriptRun": "run",
     "ScriptRunConfig": "script_run_config",

@@ -165,9 +165,9 @@ def test_what_is_not_there_is_said_before_anything_starts(ws: Workspace, store: 
         submit(ws, "local", "", [gone.as_mount()])
     with pytest.raises(UserErrorException, match=r"must be relative and without '\.\.'"):
         submit(ws, "local", "", [store.path("../secret").as_mount()])
-    Dataset.File.from_files((store, "files")).register(ws, "twice")
+    Dataset.File.from_files((store, "files")).register(ws, "twice or more")
     with pytest.raises(UserErrorException, match="with other files"):
-        Dataset.File.from_files((store, "tables")).register(ws, "twice")
+        Dataset.File.from_files((store, "tables")).register(ws, "twice or more")
 
 
 def test_tables_are_read_alike_here_and_split_whole(ws: Workspace, store: Datastore) -> None:

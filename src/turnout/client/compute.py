@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from turnout.client.exceptions import ComputeTargetException
 from turnout.client.http import segment
+from turnout.client.markup import details
 from turnout.spec.errors import NotFoundError, UserError
 from turnout.spec.records import nearest
 
@@ -123,8 +124,9 @@ class ComputeTarget:
     def attach(
         workspace: Workspace,
         name: str,
-        attach_configuration: AttachConfiguration,
+        attach_configuration: AttachConfiguration | None = None,
         *,
+        attach_config: AttachConfiguration | None = None,
         tags: dict[str, str] | None = None,
         description: str = "",
         confirm: Callable[[dict[str, Any]], bool] | None = None,
@@ -135,7 +137,13 @@ class ComputeTarget:
         Its host key is looked at first, printed and pinned; with `confirm` that function decides
         (it is given `{"host_key", "fingerprint", "known"}`). A target of the same name and kind is
         replaced. Raises `ComputeTargetException` for what can be seen to be wrong before.
+        `attach_config` is another name of `attach_configuration`.
         """
+        attach_configuration = attach_configuration or attach_config
+        if attach_configuration is None:
+            raise ComputeTargetException(
+                "attach() needs what RemoteCompute.attach_configuration(...) gives."
+            )
         attach_configuration.validate_configuration()
         config = attach_configuration.to_config()
         client = workspace.client
@@ -256,9 +264,17 @@ class ComputeTarget:
         return ComputeTarget(workspace, object_dict["name"])
 
     def _repr_html_(self) -> str:
-        import html
+        why = "; ".join(problem["message"] for problem in self.provisioning_errors)
+        more = {"Problems": why} if why else {}
+        return details({**self._summary(), **more}, json.dumps(self.serialize(), indent=2))
 
-        return f"<pre>{html.escape(json.dumps(self.serialize(), indent=2))}</pre>"
+    def _summary(self) -> dict[str, object]:
+        return {
+            "Name": self.name,
+            "Type": self.type,
+            "State": self.provisioning_state,
+            "Description": self.description,
+        }
 
 
 def class_of(kind: str) -> type[ComputeTarget]:

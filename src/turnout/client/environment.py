@@ -22,6 +22,7 @@ from turnout.client.environment_sections import (
     dockerfile_text,
 )
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
+from turnout.client.markup import Named, details
 from turnout.client.sections import Section
 from turnout.spec.definitions import EnvironmentDefinition, from_spec, split_name
 from turnout.spec.environments import EnvironmentSpec
@@ -212,7 +213,7 @@ class Environment(Section):
     def list(workspace: Workspace) -> dict[str, Environment]:
         """The newest version of each registered environment, and the curated ones, by name."""
         found = workspace.client.get("/v1/environments")["environments"]
-        return {view["name"]: from_view(view) for view in found}
+        return Named({view["name"]: from_view(view) for view in found})
 
     def build(
         self,
@@ -237,6 +238,21 @@ class Environment(Section):
         from turnout.client import submission
 
         submission.send_password(workspace.client, self)
+
+    def _repr_html_(self) -> str:
+        return details(self._summary(), repr(self))
+
+    def _summary(self) -> dict[str, object]:
+        python, docker = self.python, self.docker
+        listed = python.conda_dependencies
+        packages = [*listed.conda_packages, *listed.pip_packages]
+        return {
+            "Name": self.name,
+            "Version": self.version,
+            "Python": python.interpreter_path if python.user_managed_dependencies else "",
+            "Packages": "" if python.user_managed_dependencies else ", ".join(packages),
+            "Image": (docker.base_image or "a Dockerfile") if docker.enabled else "",
+        }
 
     # -- as data --------------------------------------------------------------------------------
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.client import submission
 from turnout.client.exceptions import UserErrorException
 from turnout.client.http import segment
-from turnout.client.run import Run, ScriptRun, start
+from turnout.client.markup import facts
+from turnout.client.run import OUTPUTS, Run, ScriptRun, start
 from turnout.client.script_run_config import ScriptRunConfig
 from turnout.payload import tracking, values
 from turnout.spec.runs import check_name
@@ -107,10 +110,10 @@ class Experiment:
         return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.name})"
 
     def _repr_html_(self) -> str:
-        import html
+        return facts(self._summary())
 
-        cells = f"<td>{html.escape(self.name)}</td><td>{html.escape(self.workspace.name)}</td>"
-        return f"<table><tr><th>Name</th><th>Workspace</th></tr><tr>{cells}</tr></table>"
+    def _summary(self) -> dict[str, object]:
+        return {"Name": self.name, "Workspace": self.workspace.name}
 
     def submit(
         self,
@@ -159,7 +162,7 @@ class Experiment:
         """Begin an interactive run: this process logs to it and ends it by `complete()`.
 
         `snapshot_directory` is kept with the run if given; files of `outputs` (default
-        `./outputs`) when it completes.
+        `./outputs`, which is made now if it can be) when it completes.
         """
         if kwargs:
             raise UserErrorException(f"start_logging() has no argument '{next(iter(kwargs))}'.")
@@ -169,6 +172,8 @@ class Experiment:
             digest = submission.send_folder(client, snapshot_directory)
             properties["ContentSnapshotId"] = digest
         view = start(client, self.name, display_name, tags or {}, properties=properties)
+        with contextlib.suppress(OSError):
+            Path(outputs or OUTPUTS).mkdir(parents=True, exist_ok=True)
         return Run(self, view["id"], outputs, _view=view)
 
     def get_runs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -13,8 +14,10 @@ from turnout.client.details import details
 from turnout.client.exceptions import (
     ActivityFailedException,
     RunEnvironmentException,
+    UserErrorException,
 )
 from turnout.client.http import Client, segment
+from turnout.client.markup import facts, link
 from turnout.client.run_files import RunFiles
 from turnout.client.sinks import ServiceSink
 from turnout.payload import tracking, values
@@ -51,6 +54,8 @@ class Run(RunFiles):
         view: dict[str, Any] | None = kwargs.pop("_view", None)
         self._client = experiment.workspace.client
         if view is None:
+            if not isinstance(run_id, str) or not run_id:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise UserErrorException(f"Run() needs the id of a run, not {run_id!r}.")
             view = self._client.get(f"/v1/runs/{segment(run_id)}")
         assert view is not None
         self._view = view
@@ -164,12 +169,12 @@ class Run(RunFiles):
         return super().__repr__()
 
     def _repr_html_(self) -> str:
-        import html
+        address = self.get_portal_url()
+        page = {"Page": link(address, "open")} if address else {}
+        return facts({"Experiment": self.experiment.name, **self._summary(), **page})
 
-        cells = [self.experiment.name, self.id, self.type, self.status]
-        head = "".join(f"<th>{name}</th>" for name in ("Experiment", "Id", "Type", "Status"))
-        body = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells)
-        return f"<table><tr>{head}</tr><tr>{body}</tr></table>"
+    def _summary(self) -> dict[str, object]:
+        return {"Id": self.id, "Type": self.type, "Status": self.status}
 
     # -- watching -------------------------------------------------------------------------------
 
@@ -190,6 +195,8 @@ class Run(RunFiles):
             self._view = watching.show(self._client, self.id, out)
         else:
             self._view = watching.wait(self._client, self.id)
+        if shown := sys.modules.get("turnout.client.widgets"):
+            shown.settle(self.id)
         found = self._details()
         if raise_on_error and self._view["state"] == "failed":
             error = self._view["error"] or {}

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from turnout.client.environment import Environment
 
 
+class Uploaded(dict[str, Any]):
+    """What an upload left with the run, in v1's form: `{"artifacts": {name: {…}}}`."""
+
+    @property
+    def artifacts(self) -> dict[str, dict[str, str]]:
+        return self["artifacts"]
+
+    def serialize(self) -> dict[str, Any]:
+        return dict(self)
+
+
 class RunFiles(tracking.Run):
     """The part of `turnout.Run` that collects."""
 
@@ -28,6 +39,17 @@ class RunFiles(tracking.Run):
         return f"/v1/runs/{segment(self.id)}"
 
     # -- files ----------------------------------------------------------------------------------
+
+    def upload_file(self, name: str, path_or_stream: Any, datastore_name: Any = None) -> Uploaded:
+        """Keep a file with the run under `name`, such as "outputs/model.pkl".
+
+        `path_or_stream` is a path or an open file. A file of that name is replaced.
+        """
+        super().upload_file(name, path_or_stream)
+        name = values.file_name(name)
+        place = {"origin": "ExperimentRun", "container": f"dcid.{self.id}", "path": name}
+        whole = {"artifactId": "/".join(place.values()), **place}
+        return Uploaded(artifacts={name: whole})
 
     def get_file_names(self) -> list[str]:
         """Outputs, uploads and logs, by run-relative name."""

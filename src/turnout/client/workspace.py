@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnout.client import embedded
 from turnout.client.exceptions import ProjectSystemException, WorkspaceException
+from turnout.client.markup import Named, facts
 
 if TYPE_CHECKING:
     from turnout.client.compute import ComputeTarget
@@ -76,6 +77,15 @@ class Workspace:
             f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, "
             f"resource_group={self.resource_group!r})"
         )
+
+    def _repr_html_(self) -> str:
+        shown = {
+            "Name": self.name,
+            "Resource group": self.resource_group,
+            "Subscription": self.subscription_id,
+            "Location": self.location,
+        }
+        return facts({k: v for k, v in shown.items() if v})
 
     # -- finding --------------------------------------------------------------------------------
 
@@ -162,13 +172,13 @@ class Workspace:
         """Targets by name, those that every workspace has (`local`) left out."""
         from turnout.client.compute import ComputeTarget
 
-        return {target.name: target for target in ComputeTarget.list(self)}
+        return Named({target.name: target for target in ComputeTarget.list(self)})
 
     @property
     def experiments(self) -> dict[str, Experiment]:
         from turnout.client.experiment import Experiment
 
-        return {found.name: found for found in Experiment.list(self)}
+        return Named({found.name: found for found in Experiment.list(self)})
 
     @property
     def environments(self) -> dict[str, Environment]:

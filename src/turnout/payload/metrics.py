@@ -24,7 +24,7 @@ class MetricLog:
     def _write(self, kind: str, description: Optional[str] = None, **fields: Any) -> None:
         raise NotImplementedError
 
-    def upload_file(self, name: str, path_or_stream: Any, datastore_name: Any = None) -> None:
+    def upload_file(self, name: str, path_or_stream: Any, datastore_name: Any = None) -> Any:
         raise NotImplementedError
 
     def log(

@@ -166,10 +166,14 @@ def install():
     shim = Shim()
     sys.meta_path.insert(0, First(shim))
     sys.meta_path.append(Last(shim))
-    for name in LIBRARIES.intersection(sys.modules):
-        shim.hook(sys.modules[name])
-        if name not in LIGHT:
-            shim.revivals().hook_all(sys.modules[name])
+    for name, module in list(sys.modules.items()):
+        top = name.partition(".")[0]
+        if name in LIGHT:
+            shim.hook(module)
+        elif top in LIBRARIES and top not in LIGHT and module is not None:
+            revivals = shim.revivals()
+            if name in revivals.names.ATTRIBUTES:
+                revivals.hook_all(module)
 
 
 def load(name):

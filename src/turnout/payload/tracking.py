@@ -195,7 +195,7 @@ class Run(MetricLog):
 
     # -- files ----------------------------------------------------------------------------------
 
-    def upload_file(self, name: str, path_or_stream: Any, datastore_name: Any = None) -> None:
+    def upload_file(self, name: str, path_or_stream: Any, datastore_name: Any = None) -> Any:
         """Keep a file with the run under `name`, such as "outputs/model.pkl".
 
         `path_or_stream` is a path or an open file. A file of that name is replaced.

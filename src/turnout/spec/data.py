@@ -10,12 +10,24 @@ from turnout.spec.errors import UserError
 
 #: v1's rule; the name is an environment variable of the script.
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+#: What a registered dataset may be called; v1 takes spaces within it.
+DATASET_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,126}[A-Za-z0-9_.-])?")
 MODES = ("mount", "download", "direct")
 KINDS = ("reference", "file", "tabular")
 WEB = ("http://", "https://")
 #: v1's name of the variable that holds the path of an input or output; "$" and it is what stands
 #: for the path in arguments.
 VARIABLE = "AZUREML_DATAREFERENCE_"
+
+
+def check_dataset_name(name: str) -> str:
+    """Return `name` if a dataset may be registered under it; raise `UserError` otherwise."""
+    if not DATASET_NAME.fullmatch(name):
+        raise UserError(
+            f"'{name}' cannot name a dataset: use letters, digits, '-', '_', '.' and spaces "
+            "within, start with a letter or digit, at most 128 characters."
+        )
+    return name
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,14 @@ def test_attach_looks_at_the_host_key_without_secrets_shows_and_pins_it(
 
 def test_a_given_host_key_is_not_asked_for(service: FakeService, ws: Workspace) -> None:
     service("POST", "/v1/targets", target_view())
-    ComputeTarget.attach(ws, "lab", attach_config(host_key=HOST_KEY, password="p"))
-    assert [p for _, p, _ in service.requests] == ["/v1/targets"]
+    config = attach_config(host_key=HOST_KEY, password="p")
+    ComputeTarget.attach(ws, "lab", config)
+    # v1's notebooks have both names of the argument.
+    ComputeTarget.attach(ws, name="lab", attach_configuration=config)
+    ComputeTarget.attach(ws, name="lab", attach_config=config)
+    assert [p for _, p, _ in service.requests] == ["/v1/targets"] * 3
+    with pytest.raises(ComputeTargetException, match=r"attach\(\) needs what"):
+        ComputeTarget.attach(ws, "lab")
 
 
 def test_the_host_key_can_be_refused(service: FakeService, ws: Workspace) -> None:

@@ -149,8 +149,8 @@ def test_shown_in_a_notebook(service: FakeService, experiment: Experiment) -> No
     service("GET", BASE, run_view(display_name="<b>"))
     run = Run.get(experiment.workspace, "exp_1_ab")
     assert isinstance(run, ScriptRun)
-    assert "<td>exp_1_ab</td>" in run._repr_html_()
-    assert "<td>w</td>" in experiment._repr_html_()
+    assert ">exp_1_ab</td>" in run._repr_html_()
+    assert ">w</td>" in experiment._repr_html_()
     assert repr(run).startswith("Run(Experiment: exp,\nId: exp_1_ab")
 
 
@@ -263,7 +263,8 @@ def test_interactive_runs(
         assert (type(run), run.type) == (Run, "sdk")
         run.log("a", math.inf)
         run.log_row("r", x=1)
-        run.upload_file("a.bin", io.BytesIO(b"\0"))
+        kept = run.upload_file("a.bin", io.BytesIO(b"\0"))
+        assert kept.serialize()["artifacts"]["a.bin"]["container"] == "dcid.exp_1_ab"
         run.upload_file("text", io.StringIO("é"))
         child = run.child_run("kid")
         assert isinstance(child, Run)
@@ -289,6 +290,23 @@ def test_interactive_runs(
     assert records[-1]["error"]["message"] == "ZeroDivisionError: division by zero"
     with pytest.raises(UserErrorException, match="'snapshot_dir'"):
         experiment.start_logging(snapshot_dir=".")
+
+
+def test_a_folder_for_outputs_is_made(
+    service: FakeService,
+    experiment: Experiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Notebooks write into it at once."""
+    monkeypatch.chdir(tmp_path)
+    service("POST", "/v1/runs", run_view(type="sdk", target="sdk", spec={}))
+    experiment.start_logging()
+    experiment.start_logging(outputs="other/place")
+    assert (tmp_path / "outputs").is_dir()
+    assert (tmp_path / "other/place").is_dir()
+    (tmp_path / "file").touch()
+    experiment.start_logging(outputs="file/below")
 
 
 # -- finding -----------------------------------------------------------------------------------
@@ -325,6 +343,9 @@ def test_children_of_children(service: FakeService, run: ScriptRun) -> None:
 
 def test_a_run_that_is_not_there(service: FakeService, experiment: Experiment) -> None:
     service("GET", "/v1/runs/none", (404, error("not_found", "There is no run 'none'.")))
+    for nothing in (None, ""):
+        with pytest.raises(UserErrorException, match="needs the id of a run"):
+            Run(experiment, nothing)  # type: ignore[arg-type]
     for get in (lambda: Run(experiment, "none"), lambda: Run.get(experiment.workspace, "none")):
         with pytest.raises(NotFoundError, match="no run 'none'"):
             get()

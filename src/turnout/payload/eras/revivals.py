@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     Hook = Callable[..., None]
 
 #: Our modules, by the names under which they run.
-OURS = ("sitecustomize", "arrays", "frames", "learning", "names", "python", "revivals")
+OURS = ("sitecustomize", "turnout.payload.sitecustomize", "arrays", "frames", "learning", "names",
+        "python", "revivals")  # fmt: skip
 
 
 class Revivals:
@@ -250,6 +251,8 @@ def caller() -> str:
         module = str(frame.f_globals.get("__name__", ""))
         if module not in OURS and not module.startswith(("importlib", "_frozen_importlib")):
             file = frame.f_code.co_filename
+            if os.path.basename(os.path.dirname(file)).startswith("ipykernel_"):
+                return "line %d of the cell: " % frame.f_lineno
             here = os.getcwd() + os.sep
             return "%s:%d: " % (
                 file[len(here) :] if file.startswith(here) else file,

@@ -10,6 +10,7 @@ import os
 import sys
 from types import ModuleType
 
+from turnout.payload import kernel_eras
 from turnout.payload.v1 import names
 
 TYPE_CHECKING = False
@@ -206,3 +207,4 @@ def serve(name: str) -> None:
             package.__path__.append(folder)  # type: ignore[attr-defined]
     if not any(hasattr(finder, "turnout_v1") for finder in sys.meta_path):
         sys.meta_path.append(Finder())  # type: ignore[arg-type]
+        kernel_eras.install()

@@ -25,7 +25,7 @@ HOMES: Dict[str, str] = {
         ComputeTargetException CondaDependencies ContainerRegistry DockerConfiguration Environment
         Experiment ExperimentExecutionException MpiConfiguration PyTorchConfiguration
         RemoteCompute RemoteComputeAttachConfiguration Run RunConfiguration
-        RunConfigurationException RunEnvironmentException ScriptRun ScriptRunConfig
+        RunConfigurationException RunDetails RunEnvironmentException ScriptRun ScriptRunConfig
         SnapshotException TensorflowConfiguration UserErrorException Workspace WorkspaceException
         get_run
     """),

@@ -14,10 +14,10 @@ from turnout.service.data.stores import STORES, DataStores
 from turnout.service.data.tables import DatasetRow
 from turnout.service.db import Database, Session, now
 from turnout.service.environments import config
-from turnout.spec.data import DataSource
+from turnout.spec.data import DataSource, check_dataset_name
 from turnout.spec.errors import ConflictError, NotFoundError, UserError
 from turnout.spec.records import from_dict, nearest, to_dict
-from turnout.spec.runs import RunSpec, check_name
+from turnout.spec.runs import RunSpec
 
 DEFAULT = "data.default_datastore"
 KINDS = ("file", "tabular")
@@ -50,7 +50,7 @@ def sources_of(given: Iterable[Mapping[str, Any]]) -> tuple[DataSource, ...]:
 
 async def register(db: Database, stores: DataStores, new: NewDataset) -> dict[str, Any]:
     """Keep a dataset under its name. Raises `UserError` for one without a file."""
-    check_name("a dataset", new.name)
+    check_dataset_name(new.name)
     if new.kind not in KINDS:
         raise UserError(f"A dataset is of kind {' or '.join(KINDS)}, not '{new.kind}'.")
     sources = sources_of(new.sources)
@@ -180,4 +180,4 @@ def check_run(stores: DataStores, spec: RunSpec) -> None:
         if output.datastore:
             stores.root(output.datastore)
         if output.register_name:
-            check_name("a dataset", output.register_name)
+            check_dataset_name(output.register_name)
