@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ActivityFailedException,
         ComputeTargetException,
         ExperimentExecutionException,
+        ModelNotFoundException,
         RunConfigurationException,
         RunEnvironmentException,
         SnapshotException,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
     from turnout.client.experiment import Experiment
     from turnout.client.keyvault import Keyvault
+    from turnout.client.model import Model
     from turnout.client.remote_compute import RemoteCompute, RemoteComputeAttachConfiguration
     from turnout.client.run import Run, ScriptRun, get_run
     from turnout.client.run_config import (
@@ -65,6 +67,8 @@ __all__ = [
     "ExperimentExecutionException",
     "FileDataset",
     "Keyvault",
+    "Model",
+    "ModelNotFoundException",
     "MpiConfiguration",
     "OutputFileDatasetConfig",
     "PyTorchConfiguration",
@@ -104,6 +108,8 @@ _MODULES = {
     "ExperimentExecutionException": "exceptions",
     "FileDataset": "datasets",
     "Keyvault": "keyvault",
+    "Model": "model",
+    "ModelNotFoundException": "exceptions",
     "MpiConfiguration": "run_config",
     "OutputFileDatasetConfig": "dataset_inputs",
     "PyTorchConfiguration": "run_config",
