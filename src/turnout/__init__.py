@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from turnout.client.datastore import DataPath, DataReference, Datastore
     from turnout.client.environment import Environment
     from turnout.client.environment_sections import ContainerRegistry
+    from turnout.client.estimator import Chainer, Estimator, PyTorch, SKLearn, TensorFlow
     from turnout.client.exceptions import (
         ActivityFailedException,
         ComputeTargetException,
         ExperimentExecutionException,
+        ModelNotFoundException,
         RunConfigurationException,
         RunEnvironmentException,
         SnapshotException,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     )
     from turnout.client.experiment import Experiment
     from turnout.client.keyvault import Keyvault
+    from turnout.client.model import Model
     from turnout.client.remote_compute import RemoteCompute, RemoteComputeAttachConfiguration
     from turnout.client.run import Run, ScriptRun, get_run
     from turnout.client.run_config import (
@@ -51,6 +54,7 @@ __all__ = [
     "ActivityFailedException",
     "AmlCompute",
     "AmlComputeProvisioningConfiguration",
+    "Chainer",
     "ComputeTarget",
     "ComputeTargetException",
     "CondaDependencies",
@@ -62,12 +66,16 @@ __all__ = [
     "Datastore",
     "DockerConfiguration",
     "Environment",
+    "Estimator",
     "Experiment",
     "ExperimentExecutionException",
     "FileDataset",
     "Keyvault",
+    "Model",
+    "ModelNotFoundException",
     "MpiConfiguration",
     "OutputFileDatasetConfig",
+    "PyTorch",
     "PyTorchConfiguration",
     "RemoteCompute",
     "RemoteComputeAttachConfiguration",
@@ -76,10 +84,12 @@ __all__ = [
     "RunConfigurationException",
     "RunDetails",
     "RunEnvironmentException",
+    "SKLearn",
     "ScriptRun",
     "ScriptRunConfig",
     "SnapshotException",
     "TabularDataset",
+    "TensorFlow",
     "TensorflowConfiguration",
     "UserErrorException",
     "Workspace",
@@ -91,6 +101,7 @@ _MODULES = {
     "ActivityFailedException": "exceptions",
     "AmlCompute": "aml_compute",
     "AmlComputeProvisioningConfiguration": "aml_compute",
+    "Chainer": "estimator",
     "ComputeTarget": "compute",
     "ComputeTargetException": "exceptions",
     "CondaDependencies": "conda_dependencies",
@@ -102,12 +113,16 @@ _MODULES = {
     "Datastore": "datastore",
     "DockerConfiguration": "run_config",
     "Environment": "environment",
+    "Estimator": "estimator",
     "Experiment": "experiment",
     "ExperimentExecutionException": "exceptions",
     "FileDataset": "datasets",
     "Keyvault": "keyvault",
+    "Model": "model",
+    "ModelNotFoundException": "exceptions",
     "MpiConfiguration": "run_config",
     "OutputFileDatasetConfig": "dataset_inputs",
+    "PyTorch": "estimator",
     "PyTorchConfiguration": "run_config",
     "RemoteCompute": "remote_compute",
     "RemoteComputeAttachConfiguration": "remote_compute",
@@ -116,10 +131,12 @@ _MODULES = {
     "RunConfigurationException": "exceptions",
     "RunDetails": "widgets",
     "RunEnvironmentException": "exceptions",
+    "SKLearn": "estimator",
     "ScriptRun": "run",
     "ScriptRunConfig": "script_run_config",
     "SnapshotException": "exceptions",
     "TabularDataset": "datasets",
+    "TensorFlow": "estimator",
     "TensorflowConfiguration": "run_config",
     "UserErrorException": "exceptions",
     "Workspace": "workspace",

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from turnout.payload import values
-from turnout.spec.errors import SnapshotError, TurnoutError, UserError
+from turnout.spec.errors import (
+    ModelNotFoundError,
+    NotFoundError,
+    SnapshotError,
+    TurnoutError,
+    UserError,
+)
 
 AzureMLException = TurnoutError
 UserErrorException = UserError
 SnapshotException = SnapshotError
+ModelNotFoundException = ModelNotFoundError
+#: A run has no file of that name: v1 has a class of its own for it.
+ModelPathNotFoundException = NotFoundError
+#: What v1 raises of models; of web services there is nothing here.
+WebserviceException = ModelNotFoundError
 TrackingError = values.TrackingError
 
 

@@ -136,8 +136,7 @@ class Experiment:
             raise UserErrorException(
                 f"submit() takes a ScriptRunConfig, not {type(config).__name__}."
             )
-        if kwargs:
-            raise UserErrorException(f"submit() has no argument '{next(iter(kwargs))}'.")
+        config = config.with_overrides(kwargs)
         view = submission.submit(
             self.workspace.client,
             self.name,

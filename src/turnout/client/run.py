@@ -279,6 +279,11 @@ class Run(RunFiles):
         self.add_properties({"ContentSnapshotId": digest})
         return digest
 
+    def _register(self, record: dict[str, Any]) -> Any:
+        from turnout.client.model import from_run
+
+        return from_run(self.experiment.workspace, self.id, record)
+
     # -- children -------------------------------------------------------------------------------
 
     def _begin_child(

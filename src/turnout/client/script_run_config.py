@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,12 @@ class ScriptRunConfig:
             f"ScriptRunConfig(source_directory={self.source_directory!r}, script={self.script!r}, "
             f"arguments={self.arguments!r}, target={self.run_config.target!r})"
         )
+
+    def with_overrides(self, given: Mapping[str, Any]) -> ScriptRunConfig:
+        """What `Experiment.submit` was told besides; nothing can be said of this one."""
+        if given:
+            raise UserErrorException(f"submit() has no argument '{next(iter(given))}'.")
+        return self
 
     def to_spec(self) -> RunSpec:
         """The run asked for, checked against the source folder; the snapshot is still open."""

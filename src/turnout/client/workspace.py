@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from turnout.client.experiment import Experiment
     from turnout.client.http import Client
     from turnout.client.keyvault import Keyvault
+    from turnout.client.model import Model
     from turnout.client.run import Run
 
 FOLDERS = ("aml_config", ".azureml")
@@ -186,6 +187,13 @@ class Workspace:
         from turnout.client.environment import Environment
 
         return Environment.list(self)
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The newest version of each registered model, by name."""
+        from turnout.client.model import Model
+
+        return {model.name: model for model in Model.list(self, latest=True)}
 
     @property
     def webservices(self) -> dict[str, Any]:

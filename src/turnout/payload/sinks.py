@@ -170,6 +170,8 @@ class PrintSink(Sink):
             print("Attempted to log %s metric %s:\n%s" % (self.KINDS[kind], record["name"], value))
         elif kind == "tags":
             print("Attempted to set tags:\n%s" % {**record.get("set", {})})
+        elif kind == "model":
+            print("Attempted to register model %s of %s" % (record["name"], record["path"]))
         elif kind == "properties":
             print("Attempted to add properties:\n%s" % (record["add"],))
 

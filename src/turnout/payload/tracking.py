@@ -9,7 +9,7 @@ import json
 import os
 import time
 
-from turnout.payload import rundir
+from turnout.payload import models, rundir
 from turnout.payload.inputs import InputDatasets, load
 from turnout.payload.metrics import MetricLog, fold_metrics
 from turnout.payload.outside import ScriptExperiment
@@ -229,6 +229,31 @@ class Run(MetricLog):
     def get_file_names(self) -> List[str]:
         """Names of the files uploaded so far."""
         return self._need_sink().file_names(self._child)
+
+    def register_model(
+        self, model_name: str, model_path: Optional[str] = None, tags: Any = None,
+        properties: Any = None, model_framework: Optional[str] = None,
+        model_framework_version: Optional[str] = None, description: Optional[str] = None,
+        datasets: Any = None, sample_input_dataset: Any = None, sample_output_dataset: Any = None,
+        resource_configuration: Any = None, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """Make a model of a file or folder of the run, such as "outputs/model.pkl" (default: of
+        what is named as the model). In a script that is done when the run is over and its files
+        are collected; a path that is not there then is a warning of the run."""
+        details = models.split({
+            **kwargs, "datasets": datasets, "sample_input_dataset": sample_input_dataset,
+            "sample_output_dataset": sample_output_dataset,
+            "resource_configuration": resource_configuration,
+        })  # fmt: skip
+        record = models.asked(
+            model_name, model_path, tags, properties, model_framework, model_framework_version,
+            description, details,
+        )  # fmt: skip
+        return self._register(record)
+
+    def _register(self, record: Dict[str, Any]) -> Any:
+        self._write("model", **record)
+        return models.AskedModel(record, self)
 
     # -- tags and properties --------------------------------------------------------------------
 

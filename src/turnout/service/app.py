@@ -21,6 +21,7 @@ from turnout.service.clusters.routes import router as clusters
 from turnout.service.data.routes import router as data
 from turnout.service.engines.routes import router as engines
 from turnout.service.environments.routes import router as environments
+from turnout.service.models.routes import router as models
 from turnout.service.quotas.routes import router as quotas
 from turnout.service.runs.routes import router as runs
 from turnout.service.secrets.routes import router as secrets
@@ -92,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         snapshots,
         secrets,
         data,
+        models,
     ):
         app.include_router(router)
     app.add_exception_handler(TurnoutError, refused)

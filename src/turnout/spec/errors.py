@@ -34,6 +34,12 @@ class NotFoundError(UserError):
     status = 404
 
 
+class ModelNotFoundError(NotFoundError):
+    """No model of that name, or no such version of it."""
+
+    code = "model_not_found"
+
+
 class ConflictError(UserError):
     """The thing exists already, or is in a state that forbids this."""
 

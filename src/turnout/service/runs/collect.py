@@ -15,6 +15,8 @@ from turnout.payload.rundir import USAGE_NAME
 from turnout.service.data import outputs
 from turnout.service.data.stores import DataStores
 from turnout.service.db import Database, Session, now
+from turnout.service.models import requests as model_requests
+from turnout.service.models.files import ModelFiles
 from turnout.service.runs import records
 from turnout.service.runs.folders import FILES, LOGS, RunFolders
 from turnout.service.runs.hub import Hub
@@ -95,6 +97,7 @@ class Collector:
             await self.change(row.id, state=RunState.FINALIZING)
             await self.files(target, row, progress)
             await self.outputs(row)
+        await self.models(row)
         self.messages.pop(row.id, None)
         await self.apply(row.id, decision, seen)
 
@@ -216,6 +219,20 @@ class Collector:
         news = [text for text in notes if text not in row.warnings]
         if news:
             await self.change(row.id, warnings=[*row.warnings, *news])
+
+    async def models(self, row: RunRow) -> None:
+        """Make the models that the script asked for: the run's files are here now."""
+        news = await model_requests.carry_out(
+            self.db, ModelFiles(self.folders.home), self.folders, row
+        )
+        if not news:
+            return
+        async with self.db.write() as session:
+            fresh = await by_id(session, row.id)
+            if fresh is None:
+                return
+            for text in news:
+                records.warn(fresh, text)
 
     async def apply(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 from turnout.payload.metrics import fold_metrics
 from turnout.payload.rundir import HANDLE
 from turnout.service.db import Session, now
+from turnout.service.models import requests as model_requests
 from turnout.service.runs.tables import RecordRow, RunRow, by_id
 from turnout.spec.runs import RunState
 
@@ -58,6 +59,8 @@ async def absorb(
         rows[owner] = row
         try:
             child = apply(session, row, record)
+            if record["t"] == "model":
+                await model_requests.note(session, run, row.id, record)
         except (TypeError, ValueError, KeyError, AttributeError) as e:
             warn(run, f"A record of kind '{record['t']}' was not understood: {e!r}.")
             continue
@@ -104,7 +107,7 @@ def apply(session: Session, row: RunRow, record: dict[str, Any]) -> RunRow | Non
         apply_state(row, record, at)
     elif kind == "child":
         return child_of(row, record, at)
-    elif kind != "file":
+    elif kind not in ("file", "model"):
         raise ValueError(kind)
     return None
 

@@ -1,0 +1,1 @@
+"""Models of the workspace: files under a name, its versions counting up."""
