@@ -154,6 +154,18 @@ class CondaDependencies:
         for package in listed("pip_requirements", pip_requirements):
             self.add_pip_package(package)
 
+    def add_tensorflow_conda_package(
+        self, core_type: str = "cpu", version: str | None = None
+    ) -> None:
+        """TensorFlow from conda; one package serves CPU and GPU today."""
+        self.add_conda_package(f"tensorflow={version}" if version else "tensorflow")
+
+    def add_tensorflow_pip_package(
+        self, core_type: str = "cpu", version: str | None = None
+    ) -> None:
+        """As `add_tensorflow_conda_package`, from PyPI."""
+        self.add_pip_package(f"tensorflow=={version}" if version else "tensorflow")
+
     def add_channel(self, channel: str) -> None:
         if channel not in self._channels:
             self._channels.append(channel)

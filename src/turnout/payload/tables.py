@@ -84,6 +84,59 @@ class Table:
         """All but these columns."""
         return self._with(["drop", names_of(columns)])
 
+    def with_timestamp_columns(
+        self: T, timestamp: Optional[str] = None, partition_timestamp: Optional[str] = None,
+        validate: bool = False, **kwargs: Any,
+    ) -> T:  # fmt: skip
+        """Say which column the `time_…` methods look at; v1's first names of the arguments too."""
+        column = timestamp or kwargs.get("fine_grain_timestamp") or partition_timestamp
+        column = column or kwargs.get("coarse_grain_timestamp")
+        import copy
+
+        made = copy.copy(self)
+        options = {**(self._definition.get("options") or {}), "timestamp": column}
+        made._definition = {**self._definition, "options": options}
+        return made
+
+    @property
+    def timestamp_columns(self) -> Tuple[Optional[str], Optional[str]]:
+        return (self._definition.get("options") or {}).get("timestamp"), None
+
+    def time_before(
+        self: T, end_time: Any, include_boundary: bool = True, validate: bool = True
+    ) -> T:
+        """Rows up to `end_time`, a datetime."""
+        return self._in_time(None, end_time, include_boundary)
+
+    def time_after(
+        self: T, start_time: Any, include_boundary: bool = True, validate: bool = True
+    ) -> T:
+        """Rows from `start_time` on."""
+        return self._in_time(start_time, None, include_boundary)
+
+    def time_between(
+        self: T, start_time: Any, end_time: Any, include_boundary: bool = True,
+        validate: bool = True,
+    ) -> T:  # fmt: skip
+        """Rows from `start_time` to `end_time`."""
+        return self._in_time(start_time, end_time, include_boundary)
+
+    def time_recent(
+        self: T, time_delta: Any, include_boundary: bool = True, validate: bool = True
+    ) -> T:
+        """Rows of the last `time_delta`, counted from now."""
+        import datetime
+
+        start = datetime.datetime.now() - time_delta
+        return self._in_time(start, None, include_boundary)
+
+    def _in_time(self: T, start: Any, end: Any, include: bool) -> T:
+        column = self.timestamp_columns[0]
+        if not column:
+            raise DataError("Say first which column has the time: with_timestamp_columns('x').")
+        ends = [None if at is None else at.isoformat() for at in (start, end)]
+        return self._with(["time", column, *ends, bool(include)])
+
     def to_csv_files(self, separator: str = ",") -> Any:
         raise DataError(
             "to_csv_files() is not there: to_pandas_dataframe().to_csv(path) writes one."
@@ -181,13 +234,16 @@ def read_one(pd: Any, file: Any, format: str, options: Dict[str, Any], columns: 
     return frame
 
 
-def converted(pd: Any, frame: Any, column: str, kind: Dict[str, Any]) -> Any:
+def column_of(frame: Any, column: str) -> Any:
     if column not in frame.columns:
         raise DataError(
-            "There is no column '%s' to convert; there is %s."
-            % (column, ", ".join(map(str, frame)))
+            "There is no column '%s'; there is %s." % (column, ", ".join(map(str, frame)))
         )
-    values = frame[column]
+    return frame[column]
+
+
+def converted(pd: Any, frame: Any, column: str, kind: Dict[str, Any]) -> Any:
+    values = column_of(frame, column)
     name = kind.get("type")
     if name == "datetime":
         formats = kind.get("formats") or [None]
@@ -214,6 +270,15 @@ def applied(frame: Any, step: List[Any]) -> Any:
         inside = [numbers.random() < given[0] for _ in range(len(frame))]
         if kind == "split" and given[2]:
             inside = [not value for value in inside]
+        return frame[inside].reset_index(drop=True)
+    if kind == "time":
+        column, start, end, include = given
+        times = pandas().to_datetime(column_of(frame, column))
+        inside = times.notna()
+        if start is not None:
+            inside &= times >= start if include else times > start
+        if end is not None:
+            inside &= times <= end if include else times < end
         return frame[inside].reset_index(drop=True)
     missing = [name for name in given[0] if name not in frame.columns]
     if missing:

@@ -90,6 +90,11 @@ class Run(MetricLog):
         return self._id
 
     @property
+    def _run_id(self) -> str:
+        # Private in v1, and used.
+        return self._id
+
+    @property
     def name(self) -> str:
         return self._name
 
@@ -372,6 +377,9 @@ class Run(MetricLog):
             raise TrackingError("A script cannot cancel its own run: end it, or call fail().")
         self._set_state("canceled", "Canceled")
 
+    def clean(self) -> None:
+        """Nothing lies on this machine that was the run's alone."""
+
     def flush(self, timeout_seconds: int = 300) -> None:
         """Nothing waits: every call above writes before it returns."""
 
@@ -403,6 +411,11 @@ class Run(MetricLog):
         if description:
             record["description"] = str(description)
         self._need_sink().write(record)
+
+
+class OfflineRun(Run):
+    """What `Run.get_context` gives without a run around: v1's `_OfflineRun`, which scripts ask
+    for by `isinstance` and by type."""
 
 
 def error_text(details: Any) -> str:
@@ -449,7 +462,7 @@ def current_run(allow_offline: bool) -> Run:
         run_id = "OfflineRun_%s" % "-".join(
             (text[:8], text[8:12], text[12:16], text[16:20], text[20:])
         )
-        _current.setdefault("", Run(ScriptExperiment("offline"), run_id, _sink=PrintSink()))
+        _current.setdefault("", OfflineRun(ScriptExperiment("offline"), run_id, _sink=PrintSink()))
     return _current[""]
 
 

@@ -32,7 +32,16 @@ HOMES: Dict[str, str] = {
     **homes("turnout.client.exceptions", """
         AzureMLException ProjectSystemException TrainingException
     """),
+    "_OfflineRun": "turnout.payload.tracking:OfflineRun",
     "Keyvault": "turnout.client.keyvault:Keyvault",
+    "Model": "turnout.client.model:Model",
+    "ResourceConfiguration": "turnout.client.resource_configuration:ResourceConfiguration",
+    **homes("turnout.client.exceptions", """
+        ModelNotFoundException ModelPathNotFoundException WebserviceException
+    """),
+    **homes("turnout.client.estimator", "Chainer Estimator PyTorch SKLearn TensorFlow"),
+    "MMLBaseEstimator": "turnout.client.estimator:Estimator",
+    **homes("turnout.client.distributed_training", "Gloo Mpi Nccl ParameterServer"),
     **homes("turnout.client.aml_compute_status", """
         AmlComputeNodeStateCounts AmlComputeStatus ScaleSettings
     """),
@@ -195,7 +204,7 @@ MODULES: Dict[str, str] = {
     "azureml.core.resource_configuration": "ResourceConfiguration",
     "azureml.core.run": """
         Environment InputDatasets LinkOutput OutputDatasets POST_PROCESSING_STATES RUNNING_STATES
-        Run UserErrorException get_run
+        Run UserErrorException _OfflineRun get_run
     """,
     "azureml.core.runconfig": """
         AmlComputeConfiguration ApplicationEndpointConfiguration AzureContainerRegistry
@@ -346,7 +355,7 @@ UNSERVED: Dict[str, str] = {
     **unserved("Turnout makes no virtual machines: attach the one you have with RemoteCompute",
                "DsvmCompute DsvmProvisioningConfiguration"),
     **unserved(NETWORK, "PrivateEndPoint PrivateEndPointConfig WorkspacePrivateEndpointException"),
-    **unserved(DEPLOYMENT, "Image InferenceConfig ModelPackage Webservice WebserviceException"),
+    **unserved(DEPLOYMENT, "Image InferenceConfig ModelPackage Webservice"),
     "ParallelRunStepDetails": "pipelines: " + LATER,
     **unserved("scripts in R are not served: Turnout runs Python",
                "RCranPackage RGitHubPackage RSection"),
