@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,3 +156,46 @@ def test_runs_in_a_virtual_network(boxed: Shell) -> None:
     out, _ = boxed.run("submit", "--target", "net", "--docker", "base:1", "train.py")
     assert out.startswith("net-")
     boxed.run("target", "delete", "net")
+
+
+def test_a_script_in_a_container_reads_and_writes_data(
+    boxed: Shell, where: str, tmp_path: Path
+) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a.txt").write_text("hello")
+    boxed.write(
+        "train.py",
+        "import os, sys\n"
+        "from azureml.core import Run\n"
+        "run = Run.get_context()\n"
+        "print(os.listdir(sys.argv[1]), open(run.input_datasets['files'] + '/a.txt').read())\n"
+        "open(sys.argv[2] + '/r.txt', 'w').write('result')\n"
+        "print(hasattr(run.experiment, 'get_runs'))\n",
+    )
+    boxed.write(
+        "go.py",
+        f"""\
+from turnout import *
+ws = Workspace()
+store = ws.get_default_datastore()
+store.upload({str(tmp_path / "d")!r}, "in-box", overwrite=True, show_progress=False)
+rc = RunConfiguration()
+rc.target = {where!r}
+rc.environment.docker.enabled = True
+rc.environment.docker.base_image = "base:1"
+rc.environment.python.user_managed_dependencies = True
+rc.environment.python.interpreter_path = "python3"
+files = Dataset.File.from_files((store, "in-box")).as_named_input("files").as_mount()
+out = OutputFileDatasetConfig("res", destination=(store, "made/{{run-id}}"))
+src = ScriptRunConfig(".", "train.py", [files, out], run_config=rc)
+run = Experiment(ws, "box").submit(src)
+run.wait_for_completion(show_output=True)
+print(store.names("made/" + run.id))
+""",
+    )
+    done = subprocess.run(
+        [sys.executable, "go.py"], cwd=boxed.cwd, env=boxed.env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "['a.txt'] hello\nFalse\n" in done.stdout
+    assert done.stdout.endswith("/r.txt']\n")
