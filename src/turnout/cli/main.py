@@ -16,6 +16,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "submit": ("turnout.cli.submit", "Run a script on a target, with its output here"),
         "run": ("turnout.cli.run", "List runs, read logs and metrics, cancel, download"),
         "experiment": ("turnout.cli.experiment", "List experiments"),
+        "model": ("turnout.cli.model", "Register, list and download models"),
     },
     "Machines": {
         "target": (

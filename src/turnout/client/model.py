@@ -195,25 +195,38 @@ class Model:
     ) -> Model:
         """Send a file, or a folder (of it only `child_paths`, if given), and keep it as the next
         version of the name. Raises `UserErrorException` for a path that is not there."""
-        details = {
-            "datasets": datasets,
-            "sample_input_dataset": sample_input_dataset,
-            "sample_output_dataset": sample_output_dataset,
-            "resource_configuration": resource_configuration,
-        }
-        body = body_of(
+        print(f"Registering model {model_name}")
+        return Model.send(
+            workspace,
+            model_path,
             model_name,
+            child_paths,
             tags=tags,
             properties=properties,
             framework=model_framework,
             framework_version=model_framework_version,
             description=description,
-            details=details,
+            details={
+                "datasets": datasets,
+                "sample_input_dataset": sample_input_dataset,
+                "sample_output_dataset": sample_output_dataset,
+                "resource_configuration": resource_configuration,
+            },
         )
-        found = local_files(Path(model_path), child_paths)
-        print(f"Registering model {model_name}")
-        for name, path in found.items():
-            send(workspace.client, f"/v1/model-files/{body['key']}/{segment(name)}", path)
+
+    @staticmethod
+    def send(
+        workspace: Workspace,
+        path: str | os.PathLike[str],
+        name: str,
+        child_paths: Iterable[str] | None = None,
+        **said: Any,
+    ) -> Model:
+        """`register` without a word."""
+        found = local_files(Path(path), child_paths)
+        body = {"key": os.urandom(16).hex(), **body_of(name, None, **said)}
+        for inner, file in found.items():
+            send(workspace.client, f"/v1/model-files/{body['key']}/{segment(inner)}", file)
         return Model(workspace, _view=workspace.client.post("/v1/models", body))
 
     @staticmethod
@@ -452,20 +465,21 @@ def number_of(version: int | str) -> int:
     return int(text)
 
 
-def body_of(name: Any, path: Any = "-", **said: Any) -> dict[str, Any]:
-    """What `POST /v1/models` takes, its key made here: asked twice, it is one version."""
+def body_of(name: Any, path: str | None, **said: Any) -> dict[str, Any]:
+    """What `POST /v1/models` is told of a model; without a path its files are sent apart."""
     found = ("tags", "properties", "framework", "framework_version", "description", "details")
     try:
-        record = models.asked(name, path, *(said[key] for key in found))
+        record = models.asked(name, path or "-", *(said[key] for key in found))
     except values.TrackingError as e:
         raise UserErrorException(e.message) from None
-    if path == "-":
+    if path is None:
         del record["path"]
-    return {"key": os.urandom(16).hex(), **record}
+    return record
 
 
 def from_run(workspace: Workspace, run_id: str, record: Mapping[str, Any]) -> Model:
-    """Make a model of what a run left; the service copies."""
+    """Make a model of what a run left; the service copies. The key is made here: asked twice, it
+    is one version."""
     body = {"key": os.urandom(16).hex(), "run": run_id, **record}
     return Model(workspace, _view=workspace.client.post("/v1/models", body))
 
