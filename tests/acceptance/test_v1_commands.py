@@ -64,6 +64,8 @@ def test_a_session_of_the_first_generation(shell: Shell, cluster: str) -> None:
     assert shown["properties"]["scaleSettings"]["maxNodeCount"] == 2
     listed = data(shell, "history", "list")
     assert [run["runId"] for run in listed[:2]] == [there["runId"], local["runId"]]
+    alpha = shell.run("history", "last", "--query", "alpha", "-o", "tsv")[0]
+    assert alpha == "0.2\n"
     shell.run("computetarget", "delete", "-n", cluster)
     assert cluster not in [x["name"] for x in data(shell, "computetarget", "list")]
 
@@ -91,11 +93,11 @@ def test_a_session_of_the_second_generation(shell: Shell, cluster: str) -> None:
     local = data(shell, *submit, "--ct", "local", "--async", "train.py")
     shown, err = shell.run("run", "monitor-logs", "-r", local["runId"])
     assert "trained [] on" in shown
-    listed = data(shell, "run", "list", "-e", "second", "--last", "2", "-o", "json")
+    listed = data(shell, "run", "list", "-e", "second", "--last", "2")
     assert [x["runId"] for x in listed] == [local["runId"], run["runId"]]
     shell.run("run", "update", "-r", run["runId"], "--add-tag", "best=yes")
-    assert data(shell, "run", "show", "-r", run["runId"], "-o", "json")["tags"] == {"best": "yes"}
-    assert data(shell, "run", "cancel", "-r", run["runId"], "-o", "json")["status"] == "Completed"
+    assert data(shell, "run", "show", "-r", run["runId"])["tags"] == {"best": "yes"}
+    assert data(shell, "run", "cancel", "-r", run["runId"])["status"] == "Completed"
     fetched = data(shell, "run", "download-logs", "-d", "logs", "-r", run["runId"])
     assert "logs/azureml-logs/70_driver_log.txt" in fetched["downloadedFiles"]
     assert (shell.cwd / "logs/azureml-logs/70_driver_log.txt").read_text() == (

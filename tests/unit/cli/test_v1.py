@@ -174,8 +174,9 @@ def test_list_show_delete_detach(capsys: Out, client: FakeClient) -> None:
     assert call(capsys, "computetarget", "delete", "-n", "lab", code=2) is None
     assert call(capsys, "computetarget", "detach", "-n", "cpu", code=2) is None
     assert client.sent("DELETE") == []
-    assert call(capsys, "computetarget", "detach", "-n", "lab") is None
-    assert call(capsys, "computetarget", "delete", "-n", "cpu", "-y") is None
+    gone = call(capsys, "computetarget", "detach", "-n", "lab")
+    assert gone == {"id": "7", "name": "lab"}
+    assert call(capsys, "computetarget", "delete", "-n", "cpu", "-y")["name"] == "cpu"
     assert client.sent("DELETE") == [None, {"force": True}]
 
 
@@ -257,6 +258,32 @@ def test_formats(capsys: Out, client: FakeClient, output: str, text: str) -> Non
     assert capsys.readouterr().out.startswith(text)
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("[].name", ["cpu", "lab"]),
+        ("[0].name", "cpu"),
+        ("[-1].provisioningErrors[0].code", "unreachable"),
+        ('[0]."type"', "AmlCompute"),
+        ("[*].provisioningErrors[].fix", [["Start it."]]),
+        ("[7].name", None),
+        ("[0].name.no", None),
+        ("name[]", None),
+    ],
+)
+def test_query(capsys: Out, query: str, found: Any) -> None:
+    assert call(capsys, "computetarget", "list", "--query", query) == found
+
+
+def test_query_in_tables(capsys: Out) -> None:
+    assert cli.main(["computetarget", "list", "--query", "[].name", "-o", "tsv"]) == 0
+    assert capsys.readouterr().out == "cpu\nlab\n"
+    assert cli.main(["computetarget", "show", "-n", "cpu", "--query", "x", "-o", "tsv"]) == 0
+    assert capsys.readouterr().out == "\n"
+    assert cli.main(["computetarget", "list", "--query", "[?name=='a']"]) == 2
+    assert "only names, indexes and [] are understood" in capsys.readouterr().err
+
+
 # -- runs --------------------------------------------------------------------------------------
 
 
@@ -270,16 +297,27 @@ def test_run_list_in_v1s_words(capsys: Out, client: FakeClient) -> None:
     query = client.asked[0][2]
     assert (query["limit"], query["state"], query["tag"]) == (5, "completed", "best=1")
     assert query["target"] == "cpu"
-    # Ours, unless a format is asked for.
-    assert cli.main(["run", "list"]) == 0
+    # Whoever gives an option that only v1 has reads v1's answer; others ours.
+    assert call(capsys, "run", "list", "-w", "w", "--query", "[].runId") == ["exp_1_ab"]
+    assert cli.main(["run", "list", "-e", "exp", "--target", "cpu"]) == 0
     assert capsys.readouterr().out.startswith("RUN ")
+    assert cli.main(["run", "list", "--last", "1", "-o", "table"]) == 0
+    assert capsys.readouterr().out.startswith("ExperimentName  RunId")
+    assert cli.main(["run", "list", "--status", "Done"]) == 2
+    assert "'Done' is none of NotStarted, Starting, " in capsys.readouterr().err
 
 
-def test_the_run_is_an_option_or_a_word(capsys: Out) -> None:
-    for words in (["-r", "exp_1_ab"], ["exp_1_ab"], ["--run", "exp_1_ab"], []):
+def test_the_run_is_an_option_or_a_word(capsys: Out, client: FakeClient) -> None:
+    newest = {**RUN, "id": "exp_2_cd"}
+    client.answers["GET", "/v1/runs"] = {"runs": [newest]}
+    client.answers["GET", "/v1/runs/exp_2_cd"] = newest
+    client.answers["GET", "/v1/runs/exp_2_cd/logs"] = {"logs": []}
+    assert call(capsys, "run", "show", "-o", "json")["runId"] == "exp_2_cd"
+    for words in (["-r", "exp_1_ab"], ["exp_1_ab"], ["--run", "exp_1_ab"]):
         assert call(capsys, "run", "show", *words, "-o", "json")["runId"] == "exp_1_ab"
     assert call(capsys, "run", "cancel", "-r", "exp_1_ab", "-o", "json")["status"] == "Completed"
-    assert call(capsys, "run", "cancel", "-r", "exp_1_ab", "-e", "exp", "-w", "w") is None
+    assert call(capsys, "run", "show", "-r", "exp_1_ab", "-e", "exp")["runId"] == "exp_1_ab"
+    assert call(capsys, "run", "cancel", "exp_1_ab") is None
 
 
 def test_update_adds_tags(capsys: Out, client: FakeClient) -> None:
@@ -295,10 +333,18 @@ def test_there_are_no_logs_yet(capsys: Out) -> None:
 
 
 def test_history_is_of_the_folders_experiment(capsys: Out, client: FakeClient) -> None:
-    assert call(capsys, "history", "list")[0]["runId"] == "exp_1_ab"
+    found = call(capsys, "history", "list")[0]
+    assert (found["runId"], found["run_id"]) == ("exp_1_ab", "exp_1_ab")
     assert cli.main(["project", "attach", "--experiment-name", "mine", "-o", "none"]) == 0
     call(capsys, "history", "list", "--last", "3")
-    assert client.asked[-1][2] == {"experiment": "mine", "limit": 3}
+    assert client.asked[-2][2] == {"experiment": "mine", "limit": 3}
+    client.answers["GET", "/v1/runs/exp_1_ab/metrics"] = {"metrics": {"mse": [3, 2], "best": 2}}
+    assert cli.main(["history", "last", "--query", "mse", "-o", "TSV"]) == 0
+    assert capsys.readouterr().out == "2\n"
+    assert call(capsys, "history", "last", "-o", "JSON")["status"] == "Completed"
+    client.answers["GET", "/v1/runs"] = {"runs": []}
+    assert cli.main(["history", "last"]) == 2
+    assert "no such runs yet" in capsys.readouterr().err
     Path("aml_config/project.json").write_text("{}")
     assert cli.main(["history", "list"]) == 2
     assert "'aml_config/project.json' names no experiment" in capsys.readouterr().err
@@ -324,7 +370,10 @@ def test_configure(capsys: Out) -> None:
 def test_project_attach(capsys: Out) -> None:
     words = ["--experiment-name", "mine", "-w", "w", "-g", "g", "--subscription-id", "s"]
     found = call(capsys, "project", "attach", *words)
-    assert found["experimentName"] == "mine"
+    assert found == {
+        "Experiment name": "mine", "Project path": str(Path.cwd()), "Resource group": "g",
+        "Subscription id": "s", "Workspace name": "w",
+    }  # fmt: skip
     names = sorted(p.name for p in Path("aml_config").iterdir())
     assert names == [
         "conda_dependencies.yml", "cpu.runconfig", "docker.runconfig", "lab.runconfig",
@@ -346,7 +395,7 @@ def test_folder_attach_keeps_what_is_there(capsys: Out) -> None:
     Path(".azureml").mkdir()
     Path(".azureml/local.runconfig").write_text("target: cpu\n")
     found = call(capsys, "folder", "attach", "-w", "w", "-g", "g")
-    assert (found["workspaceName"], found["resourceGroup"]) == ("w", "g")
+    assert (found["Workspace name"], found["Resource group"]) == ("w", "g")
     assert json.loads(Path(".azureml/config.json").read_text()) == {
         "subscription_id": "", "resource_group": "g", "workspace_name": "w"
     }  # fmt: skip
@@ -355,9 +404,8 @@ def test_folder_attach_keeps_what_is_there(capsys: Out) -> None:
     assert RunConfiguration.load(".", "local").target == "cpu"
     assert cli.main(["folder", "attach", "--path", "new", "-e", "exp"]) == 2
     Path("new").mkdir()
-    assert call(capsys, "folder", "attach", "--path", "new", "-e", "exp")["workspaceName"] == (
-        "default"
-    )
+    found = call(capsys, "folder", "attach", "--path", "new", "-e", "exp")
+    assert found["Workspace name"] == "default"
     assert ".azureml" in Path("new/.amlignore").read_text()
     assert v1_folder.experiment_of(Path("new")) == "exp"
     assert cli.main(["folder", "attach", "-e", "a/b"]) == 2
@@ -432,6 +480,11 @@ def test_submit_what_the_file_says(
         capsys, "run", "submit-script", "--path", ".", "-c", "aml_config/gpu.runconfig", "--async"
     )
     assert submitted[2][1].run_config.target == "gpu"
+    rc = RunConfiguration("train.py")
+    rc.target = "cpu"
+    rc.save(".", "config/train-aml")
+    call(capsys, "run", "submit-script", "-c", "config/train-aml", "--async")
+    assert submitted[3][1].run_config.target == "cpu"
     assert call(capsys, "run", "submit", "-c", "gqu", "train.py", code=2) is None
 
 
