@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -140,8 +141,6 @@ def test_an_environment_that_a_file_names(shell: Shell) -> None:
         "e.python.user_managed_dependencies = True\n"
         "e.python.interpreter_path = sys.executable\ne.register(Workspace())\n"
     )
-    import subprocess
-
     subprocess.run([sys.executable, "-c", program], check=True, env=shell.env, cwd=shell.cwd)
     shell.write(".azureml/named.runconfig", "environment: {name: named-in-a-file}\n")
     assert shell.run("submit", "-c", "named", "train.py")[0] == "the workspace\n"
@@ -152,6 +151,50 @@ def test_an_environment_that_a_file_names(shell: Shell) -> None:
     )
     shell.write(".azureml/named.runconfig", "environment: {name: none-such}\n")
     assert "none-such" in shell.fails("submit", "-c", "named", "train.py")
+
+
+DATASETS = """\
+import os
+from turnout import Dataset, RunConfiguration, Workspace
+
+ws = Workspace()
+store = ws.get_default_datastore()
+os.makedirs("in", exist_ok=True)
+open("in/a.txt", "w").write("digits")
+store.upload("in", target_path="v1files", overwrite=True, show_progress=False)
+files = Dataset.File.from_files((store, "v1files")).register(
+    ws, "v1digits", create_new_version=True
+)
+rc = RunConfiguration("train.py", ["--folder", files.as_named_input("mnist").as_mount()])
+rc.environment.python.user_managed_dependencies = True
+rc.data_references = {"place": store.path("v1files").as_mount().to_config()}
+rc.save(".", "mnist")
+"""
+
+
+def test_datasets_of_a_configuration(shell: Shell) -> None:
+    subprocess.run([sys.executable, "-c", DATASETS], check=True, env=shell.env, cwd=shell.cwd)
+    path = shell.cwd / ".azureml/mnist.runconfig"
+    text = path.read_text()
+    assert "- DatasetConsumptionConfig:mnist\n" in text
+    assert "        name: v1digits\n" in text
+    shell.write(
+        "train.py",
+        "import os, sys\nfrom azureml.core import Run\nrun = Run.get_context()\n"
+        "print(open(sys.argv[2] + '/a.txt').read(), run.input_datasets['mnist'] == sys.argv[2],\n"
+        "      os.path.exists(os.environ['AZUREML_DATAREFERENCE_place'] + '/a.txt'))\n",
+    )
+    _, err = shell.run("run", "submit-script", "-c", "mnist")
+    assert "digits True True\n" in err
+    # Azure's id is none of ours; the name is the same.
+    lines = [f"{x.partition('id:')[0]}id: 5a3c" if " id: " in x else x for x in text.splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    out, _ = shell.run("submit", "-c", "mnist")
+    assert out == "digits True True\n"
+    path.write_text(path.read_text().replace("name: v1digits", "name: v1digit"))
+    assert "did you mean 'v1digits'" in shell.fails("submit", "-c", "mnist")
+    path.write_text(text.replace("Config:mnist", "Config:mnits"))
+    assert "there is no 'mnits' in 'data'" in shell.fails("submit", "-c", "mnist")
 
 
 @pytest.mark.ssh

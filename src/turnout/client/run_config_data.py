@@ -14,6 +14,7 @@ from turnout.client.environment_folders import camel_name, snake
 from turnout.client.environment_sections import DockerSection, PythonSection, SparkPackage
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.run_config import DataReferenceConfiguration, RunConfiguration
+from turnout.client.run_config_inputs import with_inputs_named
 from turnout.client.sections import Section
 from turnout.spec.records import nearest
 
@@ -294,7 +295,7 @@ SCALARS: dict[str, Callable[[Any], Any]] = {
 def data_of(config: RunConfiguration, folder: Path) -> dict[str, Any]:
     """The run configuration as v1 spells it, as plain data; paths begin at the project's
     `folder`."""
-    found = spelled_out(config)
+    found = spelled_out(with_inputs_named(config))
     docker = found["environment"]["docker"]
     if isinstance(text := docker["baseDockerfile"], str) and text.startswith(f"{folder}/"):
         docker["baseDockerfile"] = text.removeprefix(f"{folder}/")
