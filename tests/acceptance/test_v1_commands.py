@@ -153,6 +153,27 @@ def test_an_environment_that_a_file_names(shell: Shell) -> None:
     assert "none-such" in shell.fails("submit", "-c", "named", "train.py")
 
 
+def test_environments(shell: Shell) -> None:
+    made = data(shell, "environment", "scaffold", "-n", "v1env", "-d", "mine", "-w", "w")
+    assert (made["name"], made["version"]) == ("v1env", None)
+    shell.write("mine/conda_dependencies.yml", "dependencies: [{pip: [numpy]}]\n")
+    kept = data(shell, "environment", "register", "-d", "mine", "-g", "g")
+    assert (kept["name"], kept["version"]) == ("v1env", "1")
+    query = "python.condaDependencies.dependencies[0].pip"
+    found = data(shell, "environment", "show", "-n", "v1env", "-v", "1", "--query", query)
+    assert found == ["numpy"]
+    assert "v1env" in data(shell, "environment", "list", "-w", "w", "--query", "[].name")
+    shell.run("environment", "download", "-n", "v1env", "-d", "copy")
+    assert "numpy" in (shell.cwd / "copy/conda_dependencies.yml").read_text()
+    assert "is there already" in shell.fails(
+        "environment", "download", "-n", "v1env", "-d", "copy"
+    )
+    # Ours is for people.
+    assert shell.run("environments", "show", "v1env")[0].startswith("environment ")
+    assert "Name an environment" in shell.fails("environments", "show")
+    assert "Say what to call it" in shell.fails("environments", "register", "--pip", "numpy")
+
+
 DATASETS = """\
 import os
 from turnout import Dataset, RunConfiguration, Workspace

@@ -6,13 +6,11 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, make_url
 
 from turnout.service.clusters.tables import NodeRow
-from turnout.service.data.tables import DatasetRow
 from turnout.service.db import Base
 from turnout.service.environments.tables import EnvironmentRow
 from turnout.service.models.tables import ModelRow
 from turnout.service.quotas.tables import QuotaRow
 from turnout.service.runs.tables import RunRow
-from turnout.service.secrets.tables import SecretRow
 from turnout.service.targets.tables import TargetRow
 
 #: Naming a table of each module makes sure that all of them are known.
