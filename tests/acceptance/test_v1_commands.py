@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,8 @@ def test_a_session_of_the_first_generation(shell: Shell, cluster: str) -> None:
     assert shown["properties"]["scaleSettings"]["maxNodeCount"] == 2
     listed = data(shell, "history", "list")
     assert [run["runId"] for run in listed[:2]] == [there["runId"], local["runId"]]
+    alpha = shell.run("history", "last", "--query", "alpha", "-o", "tsv")[0]
+    assert alpha == "0.2\n"
     shell.run("computetarget", "delete", "-n", cluster)
     assert cluster not in [x["name"] for x in data(shell, "computetarget", "list")]
 
@@ -91,11 +94,11 @@ def test_a_session_of_the_second_generation(shell: Shell, cluster: str) -> None:
     local = data(shell, *submit, "--ct", "local", "--async", "train.py")
     shown, err = shell.run("run", "monitor-logs", "-r", local["runId"])
     assert "trained [] on" in shown
-    listed = data(shell, "run", "list", "-e", "second", "--last", "2", "-o", "json")
+    listed = data(shell, "run", "list", "-e", "second", "--last", "2")
     assert [x["runId"] for x in listed] == [local["runId"], run["runId"]]
     shell.run("run", "update", "-r", run["runId"], "--add-tag", "best=yes")
-    assert data(shell, "run", "show", "-r", run["runId"], "-o", "json")["tags"] == {"best": "yes"}
-    assert data(shell, "run", "cancel", "-r", run["runId"], "-o", "json")["status"] == "Completed"
+    assert data(shell, "run", "show", "-r", run["runId"])["tags"] == {"best": "yes"}
+    assert data(shell, "run", "cancel", "-r", run["runId"])["status"] == "Completed"
     fetched = data(shell, "run", "download-logs", "-d", "logs", "-r", run["runId"])
     assert "logs/azureml-logs/70_driver_log.txt" in fetched["downloadedFiles"]
     assert (shell.cwd / "logs/azureml-logs/70_driver_log.txt").read_text() == (
@@ -138,8 +141,6 @@ def test_an_environment_that_a_file_names(shell: Shell) -> None:
         "e.python.user_managed_dependencies = True\n"
         "e.python.interpreter_path = sys.executable\ne.register(Workspace())\n"
     )
-    import subprocess
-
     subprocess.run([sys.executable, "-c", program], check=True, env=shell.env, cwd=shell.cwd)
     shell.write(".azureml/named.runconfig", "environment: {name: named-in-a-file}\n")
     assert shell.run("submit", "-c", "named", "train.py")[0] == "the workspace\n"
@@ -150,6 +151,71 @@ def test_an_environment_that_a_file_names(shell: Shell) -> None:
     )
     shell.write(".azureml/named.runconfig", "environment: {name: none-such}\n")
     assert "none-such" in shell.fails("submit", "-c", "named", "train.py")
+
+
+def test_environments(shell: Shell) -> None:
+    made = data(shell, "environment", "scaffold", "-n", "v1env", "-d", "mine", "-w", "w")
+    assert (made["name"], made["version"]) == ("v1env", None)
+    shell.write("mine/conda_dependencies.yml", "dependencies: [{pip: [numpy]}]\n")
+    kept = data(shell, "environment", "register", "-d", "mine", "-g", "g")
+    assert (kept["name"], kept["version"]) == ("v1env", "1")
+    query = "python.condaDependencies.dependencies[0].pip"
+    found = data(shell, "environment", "show", "-n", "v1env", "-v", "1", "--query", query)
+    assert found == ["numpy"]
+    assert "v1env" in data(shell, "environment", "list", "-w", "w", "--query", "[].name")
+    shell.run("environment", "download", "-n", "v1env", "-d", "copy")
+    assert "numpy" in (shell.cwd / "copy/conda_dependencies.yml").read_text()
+    assert "is there already" in shell.fails(
+        "environment", "download", "-n", "v1env", "-d", "copy"
+    )
+    # Ours is for people.
+    assert shell.run("environments", "show", "v1env")[0].startswith("environment ")
+    assert "Name an environment" in shell.fails("environments", "show")
+    assert "Say what to call it" in shell.fails("environments", "register", "--pip", "numpy")
+
+
+DATASETS = """\
+import os
+from turnout import Dataset, RunConfiguration, Workspace
+
+ws = Workspace()
+store = ws.get_default_datastore()
+os.makedirs("in", exist_ok=True)
+open("in/a.txt", "w").write("digits")
+store.upload("in", target_path="v1files", overwrite=True, show_progress=False)
+files = Dataset.File.from_files((store, "v1files")).register(
+    ws, "v1digits", create_new_version=True
+)
+rc = RunConfiguration("train.py", ["--folder", files.as_named_input("mnist").as_mount()])
+rc.environment.python.user_managed_dependencies = True
+rc.data_references = {"place": store.path("v1files").as_mount().to_config()}
+rc.save(".", "mnist")
+"""
+
+
+def test_datasets_of_a_configuration(shell: Shell) -> None:
+    subprocess.run([sys.executable, "-c", DATASETS], check=True, env=shell.env, cwd=shell.cwd)
+    path = shell.cwd / ".azureml/mnist.runconfig"
+    text = path.read_text()
+    assert "- DatasetConsumptionConfig:mnist\n" in text
+    assert "        name: v1digits\n" in text
+    shell.write(
+        "train.py",
+        "import os, sys\nfrom azureml.core import Run\nrun = Run.get_context()\n"
+        "print(open(sys.argv[2] + '/a.txt').read(), run.input_datasets['mnist'] == sys.argv[2],\n"
+        "      os.path.exists(os.environ['AZUREML_DATAREFERENCE_place'] + '/a.txt'))\n",
+    )
+    _, err = shell.run("run", "submit-script", "-c", "mnist")
+    assert "digits True True\n" in err
+    # Azure's id is none of ours; the name is the same.
+    lines = [f"{x.partition('id:')[0]}id: 5a3c" if " id: " in x else x for x in text.splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    out, _ = shell.run("submit", "-c", "mnist")
+    assert out == "digits True True\n"
+    path.write_text(path.read_text().replace("name: v1digits", "name: v1digit"))
+    assert "did you mean 'v1digits'" in shell.fails("submit", "-c", "mnist")
+    path.write_text(text.replace("Config:mnist", "Config:mnits"))
+    assert "there is no 'mnits' in 'data'" in shell.fails("submit", "-c", "mnist")
 
 
 @pytest.mark.ssh

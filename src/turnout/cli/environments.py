@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from turnout.cli import built, following, packages
+from turnout.cli import built, following, packages, v1_environment
 from turnout.cli.parsing import Noun, Parser, add_json, seconds
 from turnout.cli.terminal import (
     ago,
@@ -18,6 +18,7 @@ from turnout.cli.terminal import (
     say,
     span,
 )
+from turnout.cli.v1_options import add_common
 from turnout.client.embedded import default_client
 from turnout.client.http import segment
 from turnout.spec.errors import UserError
@@ -48,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     register = noun.verb(
         "register", register_one, "Keep an environment under a name.", REGISTER_EXAMPLES
     )
-    register.add_argument("name", metavar="NAME", help="what to call it")
+    register.add_argument("name", nargs="?", metavar="NAME", help="what to call it")
     register.add_argument("--version", help="a version of your own (default: the next number)")
     register.add_argument("--description", default="", help="a few words for others")
     register.add_argument(
@@ -56,6 +57,7 @@ def main(argv: Sequence[str]) -> int:
     )
     declare_content(register)
     add_json(register)
+    v1_environment.add_folder(register)
     build = noun.verb(
         "build", build_one, "Make an environment ready on a target, ahead of runs.", BUILD_EXAMPLES
     )
@@ -76,6 +78,7 @@ def main(argv: Sequence[str]) -> int:
     prune.add_argument("--all", action="store_true", help="all that no run uses now")
     prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     add_json(prune)
+    v1_environment.declare(noun)
     return noun.run(argv)
 
 
@@ -84,12 +87,18 @@ def declare_reads(noun: Noun) -> None:
     listing.add_argument("-t", "--target", help="those built on this target instead")
     listing.add_argument("--built", action="store_true", help="those built on any target instead")
     add_json(listing)
+    add_common(listing, output=None)
     show = noun.verb("show", show_one, "Show what an environment holds.")
     show.add_argument(
-        "name", metavar="NAME[:VERSION]|KEY", help="its name, or with --target its key there"
+        "name",
+        nargs="?",
+        default=argparse.SUPPRESS,
+        metavar="NAME[:VERSION]|KEY",
+        help="its name, or with --target its key there",
     )
     show.add_argument("-t", "--target", help="one that is built on this target")
     add_json(show)
+    v1_environment.add_name(show)
 
 
 def declare_content(parser: Parser) -> None:
@@ -104,6 +113,8 @@ def declare_content(parser: Parser) -> None:
 def show_all(given: argparse.Namespace) -> int:
     if given.target or given.built:
         return built.show_all(given)
+    if given.output:
+        return v1_environment.show_all(given)
     found = default_client().get("/v1/environments")["environments"]
     if given.json:
         print_json(found)
@@ -146,8 +157,12 @@ def summary(definition: dict[str, Any]) -> str:
 
 
 def show_one(given: argparse.Namespace) -> int:
+    if not hasattr(given, "name"):
+        raise UserError("Name an environment: turnout environments show NAME")
     if given.target:
         return built.show_one(given)
+    if given.output:
+        return v1_environment.show(given)
     from turnout.spec.definitions import split_name
 
     name, version = split_name(given.name)
@@ -180,6 +195,10 @@ def show_one(given: argparse.Namespace) -> int:
 def register_one(given: argparse.Namespace) -> int:
     from turnout.spec.records import to_dict
 
+    if given.directory:
+        return v1_environment.register(given)
+    if not given.name:
+        raise UserError("Say what to call it: turnout environments register NAME -f conda.yml")
     environment = current(given) if given.current else content(given)
     environment.to_spec("elsewhere", {})
     body = {

@@ -16,7 +16,17 @@ def main(argv: Sequence[str]) -> int:
     experiments = noun.verb("list", show_all, "List experiments with their number of runs.")
     add_json(experiments)
     add_common(experiments, output=None)
+    create = noun.verb("create", create_one, "As in v1: an experiment comes with its first run.")
+    create.add_argument("-n", "--name", required=True, metavar="NAME", help="its name")
+    add_common(create)
     return noun.run(argv)
+
+
+def create_one(given: argparse.Namespace) -> int:
+    from turnout.spec.runs import check_name
+
+    answer(given, {"name": check_name("an experiment", given.name)})
+    return 0
 
 
 def show_all(given: argparse.Namespace) -> int:

@@ -71,15 +71,16 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
+    # Of the parser, before the argument is there: a default of its own would undo what an option
+    # says that stands before it.
+    parser.set_defaults(run="latest")
     parser.add_argument(
         "run",
         nargs="?",
-        # Else it would undo what the option says.
         default=argparse.SUPPRESS,
         metavar="RUN",
         help="a run's id, a part that only its id has, or 'latest' (default)",
     )
-    parser.add_argument("-r", "--run", default="latest", metavar="RUN", help="the same, as in v1")
 
 
 def pairs(option: str, given: Sequence[str], *, value_needed: bool = True) -> dict[str, str]:

@@ -59,32 +59,18 @@ def main(argv: Sequence[str]) -> int:
 
 def declare_list(noun: Noun) -> None:
     runs = noun.verb("list", show_all, "List runs, the newest first.")
-    runs.add_argument("-e", "--experiment", "--experiment-name", help="only of this experiment")
+    runs.add_argument("-e", "--experiment", help="only of this experiment")
     runs.add_argument(
-        "--state",
-        "--status",
-        type=v1_run.state,
-        choices=STATES,
-        metavar="STATE",
-        help=f"one of {', '.join(STATES)}",
+        "--state", choices=STATES, metavar="STATE", help=f"one of {', '.join(STATES)}"
     )
-    runs.add_argument("--tag", "--tags", metavar="NAME[=VALUE]", help="only with this tag")
-    runs.add_argument(
-        "--parent",
-        "--parent-run-id",
-        "--pipeline-run-id",
-        metavar="RUN",
-        help="the children of this run",
-    )
-    runs.add_argument("-t", "--target", "--ct", metavar="NAME", help="only on this target")
+    runs.add_argument("--tag", metavar="NAME[=VALUE]", help="only with this tag")
+    runs.add_argument("--parent", metavar="RUN", help="the children of this run")
+    runs.add_argument("-t", "--target", metavar="NAME", help="only on this target")
     runs.add_argument("--children", action="store_true", help="children as well")
-    runs.add_argument(
-        "--limit", "--last", type=whole, default=20, help="at most so many (default 20)"
-    )
+    runs.add_argument("--limit", type=whole, default=20, help="at most so many (default 20)")
     add_json(runs)
     v1_run.add_answer(runs)
-    for name in ("--path", "--minimal"):
-        runs.add_argument(name, nargs="?", dest="ignored", help=argparse.SUPPRESS)
+    v1_run.add_filters(runs)
 
 
 def declare_reads(noun: Noun) -> None:

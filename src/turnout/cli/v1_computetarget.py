@@ -188,12 +188,14 @@ def change(given: argparse.Namespace) -> int:
 
 
 def delete(given: argparse.Namespace) -> int:
-    if fetch(given.name)["kind"] != "cluster":
+    view = fetch(given.name)
+    if view["kind"] != "cluster":
         raise UserError(
             f"'{given.name}' was attached, not created: turnout computetarget detach -n "
             f"{given.name}"
         )
     cluster.delete(given.name, force=given.force)
+    answer(given, {"id": view.get("id"), "name": view["name"]})
     return 0
 
 
@@ -257,12 +259,14 @@ def attach_remote(given: argparse.Namespace) -> int:
 
 
 def detach(given: argparse.Namespace) -> int:
-    if fetch(given.name)["kind"] == "cluster":
+    view = fetch(given.name)
+    if view["kind"] == "cluster":
         raise UserError(
             f"'{given.name}' was created, not attached: turnout computetarget delete -n "
             f"{given.name}"
         )
     default_client().request("DELETE", path_of(given.name))
+    answer(given, {"id": view.get("id"), "name": view["name"]})
     return 0
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 OLD, NEW = "aml_config", ".azureml"
 PROJECT_FILE, CONFIG_FILE = "project.json", "config.json"
+#: Keys of v1's answer.
+EXPERIMENT, GROUP, SUBSCRIPTION, WORKSPACE = (
+    "Experiment name", "Resource group", "Subscription id", "Workspace name"
+)  # fmt: skip
 PACKAGES = "conda_dependencies.yml"
 #: What v1 left out of snapshots in the file that it wrote.
 LEFT_OUT = (
@@ -72,9 +76,9 @@ def main_project(argv: Sequence[str]) -> int:
 def attach_folder(given: argparse.Namespace) -> int:
     folder, found = start(given, NEW)
     values = {
-        "subscription_id": found["subscriptionId"],
-        "resource_group": found["resourceGroup"],
-        "workspace_name": found["workspaceName"],
+        "subscription_id": found[SUBSCRIPTION],
+        "resource_group": found[GROUP],
+        "workspace_name": found[WORKSPACE],
     }
     write_json(folder / CONFIG_FILE, values)
     if given.experiment_name:
@@ -111,20 +115,20 @@ def start(given: argparse.Namespace, name: str) -> tuple[Path, dict[str, Any]]:
     except OSError as e:
         raise UserError(f"'{folder}' cannot be made: {e.strerror}.") from None
     return folder, {
-        "experimentName": experiment,
-        "path": str(given.path.absolute()),
-        "resourceGroup": given.resource_group or "",
-        "subscriptionId": given.subscription_id or "",
-        "workspaceName": workspace,
+        EXPERIMENT: experiment,
+        "Project path": str(given.path.absolute()),
+        GROUP: given.resource_group or "",
+        SUBSCRIPTION: given.subscription_id or "",
+        WORKSPACE: workspace,
     }
 
 
 def project(found: dict[str, Any]) -> dict[str, str]:
-    experiment = found["experimentName"]
+    experiment = found[EXPERIMENT]
     scope = (
-        f"/subscriptions/{found['subscriptionId']}/resourceGroups/{found['resourceGroup']}"
+        f"/subscriptions/{found[SUBSCRIPTION]}/resourceGroups/{found[GROUP]}"
         "/providers/Microsoft.MachineLearningServices"
-        f"/workspaces/{found['workspaceName']}/projects/{experiment}"
+        f"/workspaces/{found[WORKSPACE]}/projects/{experiment}"
     )
     return {"Id": experiment, "Scope": scope}
 

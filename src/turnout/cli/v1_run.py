@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.cli import following
-from turnout.cli.parsing import Noun, Parser, add_run
+from turnout.cli.parsing import Noun, Parser, add_run, count
 from turnout.cli.terminal import StatusLine, say, size
-from turnout.cli.v1_options import add_common, answer
+from turnout.cli.v1_options import AsV1, add_common, answer
 from turnout.spec.errors import NotFoundError, UserError
 
 if TYPE_CHECKING:
@@ -63,10 +63,29 @@ def add_answer(parser: argparse.ArgumentParser) -> None:
 
 
 def add_context(parser: argparse.ArgumentParser) -> None:
-    """v1 wanted a run's experiment beside its id, which is enough here."""
+    """Which run, as v1 said it: its id, and the experiment that is not needed."""
     parser.add_argument(
-        "-e", "--experiment-name", "--path", dest="ignored", help=argparse.SUPPRESS
+        "-r", "--run", action=AsV1, default=argparse.SUPPRESS, metavar="RUN", help="the run"
     )
+    parser.add_argument(
+        "-e", "--experiment-name", "--path", action=AsV1, dest="ignored", help=argparse.SUPPRESS
+    )
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """v1's names of what `run list` takes."""
+
+    def add(*names: str, **options: Any) -> None:
+        parser.add_argument(*names, action=AsV1, default=argparse.SUPPRESS, **options)
+
+    add("--last", dest="limit", type=count, metavar="N", help="as --limit")
+    add("--experiment-name", dest="experiment", metavar="NAME", help="as --experiment")
+    add("--status", dest="state", type=state, metavar="STATUS", help="as --state, in v1's words")
+    add("--tags", dest="tag", metavar="NAME[=VALUE]", help="as --tag")
+    add("--ct", dest="target", metavar="NAME", help="as --target")
+    add("--parent-run-id", "--pipeline-run-id", dest="parent", metavar="RUN", help="as --parent")
+    add("--path", dest="ignored", metavar="DIR", help="taken, without effect")
+    add("--minimal", dest="ignored", nargs=0, help="taken, without effect")
 
 
 def state(text: str) -> str:
@@ -77,9 +96,13 @@ def state(text: str) -> str:
     """
     from turnout.spec.runs import V1_STATUS
 
+    # `queued` is a word of both: a run that waits.
     ours = {v1.lower(): mine.value for mine, v1 in V1_STATUS.items()}
-    # Two names are of both, and mean almost the same.
-    return text if text in ours.values() else ours.get(text.lower(), text.lower())
+    if text in ours.values():
+        return text
+    if text.lower() not in ours:
+        raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(V1_STATUS.values())}")
+    return ours[text.lower()]
 
 
 def refuse_absent(argv: Any) -> None:
@@ -203,10 +226,9 @@ def load(name: str, folders: Sequence[Path]) -> RunConfiguration:
     """The run configuration that `-c` means: a file, or a name in the first folder that has it."""
     from turnout.client import run_config_files as files
 
-    path = Path(name)
-    if path.is_file() or "/" in name:
-        return files.load(path, None, warn)
-    has = (folder for folder in folders if name.removesuffix(files.SUFFIX) in files.names(folder))
+    if Path(name).is_file():
+        return files.load(Path(name), None, warn)
+    has = (folder for folder in folders if files.has(folder, name))
     return files.load(next(has, folders[0]), name, warn)
 
 

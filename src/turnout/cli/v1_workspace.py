@@ -8,7 +8,7 @@ from typing import Any
 
 from turnout.cli.parsing import Noun, Parser, pairs
 from turnout.cli.terminal import say
-from turnout.cli.v1_options import add_common, add_ignored, answer
+from turnout.cli.v1_options import add_common, add_quiet, answer
 
 
 def main_workspace(argv: Sequence[str]) -> int:
@@ -34,6 +34,7 @@ def record() -> dict[str, Any]:
         "id": found["id"],
         "name": found["name"],
         "workspaceName": found["name"],
+        "workspaceid": found["name"],
         "location": found["location"],
         "resourceGroup": "",
         "subscription": "",
@@ -61,7 +62,7 @@ def main_configure(argv: Sequence[str]) -> int:
     parser.add_argument(
         "-d", "--defaults", nargs="+", default=[], metavar="NAME=VALUE", help="taken"
     )
-    add_ignored(parser)
+    add_quiet(parser)
     given = parser.parse_args(argv)
     pairs("--defaults", given.defaults)
     say("There is nothing to configure: TURNOUT_HOME or TURNOUT_URL says where the service is.")

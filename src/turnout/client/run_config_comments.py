@@ -89,7 +89,7 @@ KEYS: dict[str, str] = {
     "paralleltask": "Kept, without effect.",
     "kubernetescompute": "Kept, without effect.",
     "dataReferences": "Folders and files of datastores, by name.",
-    "data": "Inputs, by name.",
+    "data": "Inputs by name: registered datasets, and places of a datastore.",
     "outputData": "Outputs, by name.",
     "datacaches": "Kept, without effect.",
     "sourceDirectoryDataStore": "Kept, without effect.",

@@ -14,6 +14,7 @@ from turnout.client.environment_folders import camel_name, snake
 from turnout.client.environment_sections import DockerSection, PythonSection, SparkPackage
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.run_config import DataReferenceConfiguration, RunConfiguration
+from turnout.client.run_config_inputs import with_inputs_named
 from turnout.client.sections import Section
 from turnout.spec.records import nearest
 
@@ -55,6 +56,8 @@ class Taken:
     """What a file said that the object has no place for, so that it can be written back."""
 
     path: Path
+    #: The project's folder, absolute: paths in the file begin there.
+    folder: Path
     #: Values of keys that are not known here.
     unknown: dict[Place, Any] = field(default_factory=dict[Place, Any])
     comments: dict[Place, list[str]] = field(default_factory=dict[Place, list[str]])
@@ -73,7 +76,7 @@ class Reader:
         self.folder = folder
         #: What a person should know about what was read.
         self.notes: list[str] = []
-        self.taken = Taken(document.path.absolute(), is_json=document.is_json)
+        self.taken = Taken(document.path.absolute(), folder, is_json=document.is_json)
         #: Where each key comes to stand when it is written: in the spelling of a new file.
         self.written: dict[Place, Place] = {(): ()}
 
@@ -165,13 +168,13 @@ class Reader:
             if inline:
                 section.conda_dependencies = CondaDependencies(_underlying_structure=inline)
             elif file is not None:
-                path = self.packages_file(str(file))
-                if path is None and not section.user_managed_dependencies:
+                path = packages_path(str(file), self.folder, self.document.path)
+                if not path.is_file() and not section.user_managed_dependencies:
                     raise UserErrorException(
                         f"there is no file '{file}' in '{self.folder}'. Write the list of "
                         "packages there, or remove the key."
                     )
-                if path is not None:
+                if path.is_file():
                     section.conda_dependencies = CondaDependencies(path)
         except UserErrorException as e:
             raise RunConfigurationException(f"{where}: {e.message}") from None
@@ -182,12 +185,6 @@ class Reader:
         if path and "\n" not in path and (self.folder / path).is_file():
             section.base_dockerfile = str(self.folder / path)
 
-    def packages_file(self, name: str) -> Path | None:
-        for folder in (self.folder, self.document.path.parent):
-            if (folder / name).is_file():
-                return folder / name
-        return None
-
     def wrong(self, place: Place, what: str, value: Any) -> RunConfigurationException:
         name = ".".join(place) or "the whole"
         return RunConfigurationException(
@@ -197,6 +194,13 @@ class Reader:
 
 class Wrong(Exception):
     """A value is not what it must be; the text says what that is."""
+
+
+def packages_path(name: str, folder: Path, file: Path) -> Path:
+    """The list of packages that the run configuration `file` names: below the project's folder,
+    beside the file or here, the first that is there; else where it would be."""
+    places = (folder / name, file.absolute().parent / name, Path(name).absolute())
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def field_of(section: Section, key: str) -> str | None:
@@ -291,21 +295,17 @@ SCALARS: dict[str, Callable[[Any], Any]] = {
 def data_of(config: RunConfiguration, folder: Path) -> dict[str, Any]:
     """The run configuration as v1 spells it, as plain data; paths begin at the project's
     `folder`."""
-    found = spelled_out(config)
+    found = spelled_out(with_inputs_named(config))
     docker = found["environment"]["docker"]
     if isinstance(text := docker["baseDockerfile"], str) and text.startswith(f"{folder}/"):
         docker["baseDockerfile"] = text.removeprefix(f"{folder}/")
     environment = config.environment
     if environment.is_by_name():
         found["environment"] = {"name": environment.name, "version": environment.version}
-    for place, value in taken_of(config, None).unknown.items():
+    taken: Taken | None = config.__dict__.get("_taken")
+    for place, value in taken.unknown.items() if taken else ():
         put(found, place, value)
     return found
-
-
-def taken_of(config: RunConfiguration, path: Path | None) -> Taken:
-    """What the file it came from said besides."""
-    return config.__dict__.get("_taken") or Taken(path or Path())
 
 
 def put(data: Any, place: Place, value: Any) -> None:

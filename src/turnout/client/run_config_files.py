@@ -19,7 +19,7 @@ from turnout.client.conda_dependencies import FILE_NAME, CondaDependencies
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.run_config import RunConfiguration
 from turnout.client.run_config_comments import COMMENTS, ORDER
-from turnout.client.run_config_data import TEXTS, Reader, data_of, taken_of
+from turnout.client.run_config_data import TEXTS, Reader, Taken, data_of, packages_path
 from turnout.spec.records import nearest
 
 #: Folders of a project that hold its configuration, the first that is there.
@@ -38,15 +38,30 @@ def config_folder(project: Path) -> Path:
     return next((project / n for n in FOLDERS if (project / n).is_dir()), project / FOLDERS[-1])
 
 
-def project_folder(file: Path) -> Path:
-    """The folder that paths in a run configuration begin at, absolute."""
-    folder = file.absolute().parent
+def project_folder(path: Path) -> Path:
+    """The folder that paths in a run configuration begin at, absolute: the project's, for one of
+    its files or folders of configuration."""
+    folder = path.absolute()
+    folder = folder if folder.is_dir() else folder.parent
     return folder.parent if folder.name in FOLDERS else folder
 
 
 def names(project: Path) -> list[str]:
     """Names of the project's run configurations."""
     return sorted(p.name.removesuffix(SUFFIX) for p in config_folder(project).glob(f"*{SUFFIX}"))
+
+
+def has(project: Path, name: str) -> bool:
+    return file_of(project, name).is_file()
+
+
+def file_of(project: Path, name: str) -> Path:
+    """Where the run configuration of that name is or comes to be; one with a folder in its name
+    (`config/cpu`) lies below the project's."""
+    if not name or name.startswith("/") or ".." in name.split("/") or name.endswith("/"):
+        raise UserErrorException(f"'{name}' cannot name a run configuration.")
+    folder = project if "/" in name else config_folder(project)
+    return folder / (name.removesuffix(SUFFIX) + SUFFIX)
 
 
 def find(path: Path, name: str | None = None) -> Path:
@@ -61,25 +76,19 @@ def find(path: Path, name: str | None = None) -> Path:
             )
         raise UserErrorException(f"There is no folder '{path}'.")
     known = names(path)
-    folder = config_folder(path)
     if name is None:
         if len(known) == 1:
-            return folder / f"{known[0]}{SUFFIX}"
+            return file_of(path, known[0])
         there = f"there are {', '.join(known)}" if known else "it has none"
         raise UserErrorException(f"Name a run configuration of '{path}': {there}.")
-    found = folder / file_name(name)
+    found = file_of(path, name)
     if not found.is_file():
         there = f" It has: {', '.join(known)}." if known else ""
         raise UserErrorException(
-            f"There is no run configuration '{name}' in '{folder}'{nearest(name, known)}.{there}"
+            f"There is no run configuration '{name}' in '{found.parent}'"
+            f"{nearest(name, known)}.{there}"
         )
     return found
-
-
-def file_name(name: str) -> str:
-    if not name or "/" in name or name in (".", ".."):
-        raise UserErrorException(f"'{name}' cannot name a run configuration.")
-    return name.removesuffix(SUFFIX) + SUFFIX
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -90,7 +99,9 @@ def load(
 ) -> RunConfiguration:
     """`RunConfiguration.load`; `warn` is told of keys that have no effect."""
     file = find(path, name)
-    reader = Reader(commented_yaml.read(file, TEXTS), project_folder(file))
+    # A name's paths begin at the project, wherever below it the file is.
+    folder = project_folder(file if path.expanduser().is_file() else path.expanduser())
+    reader = Reader(commented_yaml.read(file, TEXTS), folder)
     found = reader.read()
     for note in reader.notes:
         (warn or warn_caller)(note)
@@ -112,16 +123,17 @@ def save(
 ) -> Path:
     """`RunConfiguration.save`; the file written."""
     file = goal(config, path, name)
-    taken = taken_of(config, file)
+    taken: Taken | None = config.__dict__.get("_taken")
+    folder = taken.folder if taken and taken.path == file.absolute() else project_folder(file)
     python = config.environment.python
     if separate and not python.user_managed_dependencies and not python.conda_dependencies_file:
-        python._conda_dependencies_file = packages_file(config, file)
-    save_packages(config, file)
-    data = ordered(data_of(config, project_folder(file)), ())
-    if taken.is_json and file.suffix not in (".yml", ".yaml"):
+        python._conda_dependencies_file = packages_file(config, file, folder)
+    save_packages(config, file, folder)
+    data = ordered(data_of(config, folder), ())
+    if taken and taken.is_json and file.suffix not in (".yml", ".yaml"):
         text = json.dumps(data, indent=4, ensure_ascii=False) + "\n"
     else:
-        text = commented_yaml.render(data, {**COMMENTS, **taken.comments})
+        text = commented_yaml.render(data, {**COMMENTS, **(taken.comments if taken else {})})
     write(file, text)
     if config.environment.docker.base_image_registry.password:
         import warnings
@@ -138,35 +150,32 @@ def goal(config: RunConfiguration, path: Path | None, name: str | None) -> Path:
     known = config.__dict__.get("_taken")
     if path is None:
         if known is not None:
-            return known.path if name is None else known.path.with_name(file_name(name))
+            return known.path if name is None else file_of(known.path.parent, name)
         path = Path()
     path = path.expanduser()
     if path.is_file() or (name is None and not path.is_dir() and path.suffix in MEANT):
         return path
     own = known.path.name if known is not None else config.target
-    return config_folder(path) / file_name(name or own)
+    return file_of(path, name or own)
 
 
-def packages_file(config: RunConfiguration, file: Path) -> str:
+def packages_file(config: RunConfiguration, file: Path, folder: Path) -> str:
     """Where the list of packages goes, from the project's folder on: no other's list is lost."""
     packages = config.environment.python.conda_dependencies
     for name in (FILE_NAME, f"{file.stem}_{FILE_NAME}"):
-        path = file.parent / name
+        path = file.absolute().parent / name
         if not path.exists() or same(path, packages):
             break
-    return path.absolute().relative_to(project_folder(file)).as_posix()
+    return path.relative_to(folder).as_posix()
 
 
-def save_packages(config: RunConfiguration, file: Path) -> None:
+def save_packages(config: RunConfiguration, file: Path, folder: Path) -> None:
     """Write the file that lists the packages, unless it says just that: it may have comments."""
     python = config.environment.python
     name = python.conda_dependencies_file
     if not name or python.user_managed_dependencies:
         return
-    path = project_folder(file) / name
-    # It may stand beside the run configuration, where `load` looks too.
-    if not path.is_file() and (file.parent / name).is_file():
-        path = file.parent / name
+    path = packages_path(name, folder, file)
     if not same(path, python.conda_dependencies):
         write(path, python.conda_dependencies.serialize_to_string())
 

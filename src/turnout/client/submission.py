@@ -13,6 +13,7 @@ from turnout.client import embedded
 from turnout.client.environment import PREPARATIONS, Environment, from_view
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.here import at_home
+from turnout.client.run_config_inputs import with_datasets
 from turnout.client.script_run_config import ScriptRunConfig, find_folder
 from turnout.spec.errors import SnapshotError, SnapshotMissingError
 from turnout.spec.records import to_dict
@@ -44,7 +45,7 @@ def submit(
     """The new run as docs/design/http-api.md describes it. Raises `UserError` for what can be
     seen to be wrong before anything is sent."""
     check_name("an experiment", experiment)
-    config = with_environment(client, config)
+    config = with_datasets(with_environment(client, config))
     spec = at_home(client, config.to_spec())
     send_password(client, config.run_config.environment)
     body: dict[str, Any] = {

@@ -415,6 +415,28 @@ def test_a_key_in_whatever_case(project: Path, key: str) -> None:
     }
 
 
+def test_a_name_with_a_folder(project: Path) -> None:
+    (project / "config").mkdir()
+    (project / "config/packages.yml").write_text("# ours\ndependencies: [numpy]\n")
+    path = project / "config/train.runconfig"
+    path.write_text(
+        "environment: {python: {condaDependenciesFile: config/packages.yml}}\nnodeCount: '4'\n"
+    )
+    for rc in (RunConfiguration.load(".", "config/train"), RunConfiguration.load(path)):
+        assert rc.node_count == 4
+        packages = rc.environment.python.conda_dependencies
+        assert packages.conda_packages == ["numpy"]
+        packages.add_pip_package("torch")
+        rc.save()
+        assert sorted(p.name for p in (project / "config").iterdir()) == [
+            "packages.yml", "train.runconfig"
+        ]  # fmt: skip
+        assert "- torch" in (project / "config/packages.yml").read_text()
+        (project / "config/packages.yml").write_text("# ours\ndependencies: [numpy]\n")
+    RunConfiguration().save(project, "config/other")
+    assert (project / "config/other.runconfig").is_file()
+
+
 def test_a_dockerfile_beside_the_project(
     project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
