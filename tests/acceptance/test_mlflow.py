@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import pytest
 
 from turnout import Experiment, Run, ScriptRunConfig, Workspace
 from turnout.client.embedded import default_client
+from turnout.testing.waiting import wait_until
 
 #: What a person writes: nothing in it is of Turnout.
 SCRIPT = """
@@ -98,14 +101,19 @@ def ws(shell: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     default_client().close()
 
 
+def configured(script: str, *arguments: str) -> ScriptRunConfig:
+    """On this machine, by the Python of these tests, which has MLflow."""
+    config = ScriptRunConfig(".", script, arguments=list(arguments))
+    config.run_config.environment.python.user_managed_dependencies = True
+    config.run_config.environment.python.interpreter_path = sys.executable
+    return config
+
+
 def submit(ws: Workspace, code: str, **variables: str) -> Run:
-    """Run `code` on this machine by the Python of these tests, which has MLflow, to its end."""
+    """Run `code` to its end."""
     Path("train.py").write_text(code)
-    config = ScriptRunConfig(".", "train.py")
-    environment = config.run_config.environment
-    environment.python.user_managed_dependencies = True
-    environment.python.interpreter_path = sys.executable
-    environment.environment_variables.update(variables)
+    config = configured("train.py")
+    config.run_config.environment.environment_variables.update(variables)
     run = Experiment(ws, "mlflow-exp").submit(config)
     found = run.wait_for_completion(raise_on_error=False)
     assert found["status"] in ("Completed", "Failed")
@@ -191,3 +199,45 @@ def test_a_notebook_logs_to_the_workspace(ws: Workspace) -> None:
     assert done.returncode == 0, done.stderr
     found = Run.get(ws, done.stdout.splitlines()[-1])
     assert found.get_file_names() == ["notes/hello.txt"]
+
+
+BATCHES = """
+import pathlib, sys, time, mlflow
+from mlflow.entities import Metric, RunTag
+
+client, here = mlflow.tracking.MlflowClient(), pathlib.Path(sys.argv[1])
+with mlflow.start_run() as run:
+    for i in range(60):
+        client.log_batch(run.info.run_id, [Metric(n, i, 1700000000000 + i, i) for n in "ab"])
+        if i % 20 == 0:
+            with mlflow.start_run(nested=True, run_name=f"child {i}"):
+                mlflow.log_metric("i", i)
+        (here / f"{i}").touch()
+        time.sleep(0.01)
+        while i == 59 and not (here / "go").exists():
+            time.sleep(0.01)
+"""
+
+
+def test_a_killed_service_loses_and_doubles_nothing(ws: Workspace, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    Path("train.py").write_text(BATCHES)
+    config = configured("train.py", str(seen))
+    run = Experiment(ws, "mlflow-exp").submit(config)
+    for i in (0, 15, 30, 59):
+        wait_until((seen / str(i)).exists, f"batch {i}")
+        kill_service(ws)
+    (seen / "go").touch()
+    run.wait_for_completion()
+    assert run.get_metrics() == {n: [float(i) for i in range(60)] for n in "ab"}
+    records = default_client().get(f"/v1/runs/{run.id}/records")["records"]
+    assert [(x["name"], x["step"]) for x in records] == [(n, i) for i in range(60) for n in "ab"]
+    assert [x["at"] for x in records[::2]] == [1700000000 + i / 1000 for i in range(60)]
+    children = {c.name: (c.status, c.get_metrics()) for c in run.get_children()}
+    assert children == {f"child {i}": ("Completed", {"i": float(i)}) for i in (0, 20, 40)}
+
+
+def kill_service(ws: Workspace) -> None:
+    """Not politely; the next request starts it again."""
+    os.kill(ws.client.get("/v1/workspace")["pid"], signal.SIGKILL)

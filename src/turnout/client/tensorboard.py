@@ -6,13 +6,11 @@ import collections
 import contextlib
 import os
 import re
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turnout.client.exceptions import UserErrorException
 from turnout.client.http import Client, segment
@@ -20,6 +18,9 @@ from turnout.client.run import FINAL, Run
 from turnout.client.tensorboard_export import all_runs, export_to_tensorboard, need_tensorboard
 from turnout.payload import values
 from turnout.spec.errors import TurnoutError
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["Tensorboard", "export_to_tensorboard"]
 
@@ -57,7 +58,11 @@ class Tensorboard:
             raise UserErrorException(f"Tensorboard() has no argument '{unknown[0]}'.")
         self._runs = [runs] if isinstance(runs, Run) else list(runs)
         self._port = port
-        self._root = Path(local_root or tempfile.mkdtemp(prefix="turnout-tensorboard-"))
+        if local_root is None:
+            import tempfile
+
+            local_root = tempfile.mkdtemp(prefix="turnout-tensorboard-")
+        self._root = Path(local_root)
         self._copies: dict[str, Copy] = {}
         self._process: subprocess.Popen[str] | None = None
         self._url = ""
@@ -90,6 +95,8 @@ class Tensorboard:
 
     def stop(self) -> None:
         """End TensorBoard and the copying. The copied files stay."""
+        import subprocess
+
         self._stopped.set()
         if self._process is not None:
             self._process.terminate()
@@ -117,6 +124,8 @@ class Tensorboard:
         self._threads.append(thread)
 
     def _launch(self) -> None:
+        import subprocess
+
         command = [
             *(sys.executable, "-m", "tensorboard.main", "--logdir", str(self._root)),
             *("--host", "127.0.0.1", "--port", str(self._port), "--reload_interval", "2"),
