@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         TensorflowConfiguration,
     )
     from turnout.client.script_run_config import ScriptRunConfig
+    from turnout.client.tensorboard import Tensorboard
+    from turnout.client.tensorboard_export import export_to_tensorboard
     from turnout.client.widgets import RunDetails
     from turnout.client.workspace import Workspace
 
@@ -90,10 +92,12 @@ __all__ = [
     "SnapshotException",
     "TabularDataset",
     "TensorFlow",
+    "Tensorboard",
     "TensorflowConfiguration",
     "UserErrorException",
     "Workspace",
     "WorkspaceException",
+    "export_to_tensorboard",
     "get_run",
 ]
 
@@ -137,10 +141,12 @@ _MODULES = {
     "SnapshotException": "exceptions",
     "TabularDataset": "datasets",
     "TensorFlow": "estimator",
+    "Tensorboard": "tensorboard",
     "TensorflowConfiguration": "run_config",
     "UserErrorException": "exceptions",
     "Workspace": "workspace",
     "WorkspaceException": "exceptions",
+    "export_to_tensorboard": "tensorboard_export",
     "get_run": "run",
 }
 #: What a script on a target may use with nothing installed there.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from turnout import Experiment, Run, ScriptRunConfig, Workspace
+from turnout import CondaDependencies, Experiment, Run, ScriptRunConfig, Workspace
 from turnout.client.embedded import default_client
+from turnout.testing.missing import missing
+from turnout.testing.waiting import wait_until
 
 #: What a person writes: nothing in it is of Turnout.
 SCRIPT = """
@@ -47,7 +51,7 @@ assert pathlib.Path(where, "deep/model.bin").read_bytes() == b"model"
 
 NOTEBOOK = """
 import json, mlflow
-from turnout import Experiment, Run, Workspace
+from turnout import CondaDependencies, Experiment, Run, Workspace
 
 ws = Workspace()
 mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())
@@ -98,14 +102,19 @@ def ws(shell: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     default_client().close()
 
 
-def submit(ws: Workspace, code: str, **variables: str) -> Run:
-    """Run `code` on this machine by the Python of these tests, which has MLflow, to its end."""
+def configured(script: str, *arguments: str, python: str = sys.executable) -> ScriptRunConfig:
+    """On this machine; the Python of these tests has MLflow."""
+    config = ScriptRunConfig(".", script, arguments=list(arguments))
+    config.run_config.environment.python.user_managed_dependencies = True
+    config.run_config.environment.python.interpreter_path = python
+    return config
+
+
+def submit(ws: Workspace, code: str, *, python: str = sys.executable, **variables: str) -> Run:
+    """Run `code` to its end."""
     Path("train.py").write_text(code)
-    config = ScriptRunConfig(".", "train.py")
-    environment = config.run_config.environment
-    environment.python.user_managed_dependencies = True
-    environment.python.interpreter_path = sys.executable
-    environment.environment_variables.update(variables)
+    config = configured("train.py", python=python)
+    config.run_config.environment.environment_variables.update(variables)
     run = Experiment(ws, "mlflow-exp").submit(config)
     found = run.wait_for_completion(raise_on_error=False)
     assert found["status"] in ("Completed", "Failed")
@@ -116,14 +125,43 @@ def printed(run: Run) -> str:
     return run.get_details_with_logs()["logFiles"].get("azureml-logs/70_driver_log.txt", "")
 
 
-def completed(ws: Workspace, code: str, **variables: str) -> Run:
-    run = submit(ws, code, **variables)
+def completed(ws: Workspace, code: str, **options: str) -> Run:
+    run = submit(ws, code, **options)
     assert run.status == "Completed", printed(run)
     return run
 
 
-def test_a_script_is_followed(ws: Workspace, tmp_path: Path) -> None:
-    run = completed(ws, SCRIPT)
+def made(tmp_path: Path, version: str, *packages: str) -> str:
+    """A Python with these packages, made by uv."""
+    uv = str(Path(sys.executable).parent / "uv")
+    prefix = tmp_path / "venv"
+    for argv in (
+        [uv, "venv", "--quiet", "--python", version, str(prefix)],
+        [uv, "pip", "install", "--quiet", "--python", f"{prefix}/bin/python", *packages],
+    ):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode and "dns error" in done.stderr:
+            missing(f"what {' '.join(packages)} needs is not here: {done.stderr}")
+        assert done.returncode == 0, done.stderr
+    return f"{prefix}/bin/python"
+
+
+def python_of(version: str) -> str:
+    """One of pyenv's, which uv does not look at, else what uv finds or brings."""
+    root = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    return str(next(root.glob(f"{version}.*/bin/python"), version))
+
+
+@pytest.mark.parametrize("mlflow", ["of these tests", "1.30.1", "2.16.2"])
+def test_a_script_is_followed(ws: Workspace, tmp_path: Path, mlflow: str) -> None:
+    python = sys.executable
+    if mlflow.startswith("1."):
+        # Its time had Python 3.8, and setuptools with every Python.
+        packages = (f"mlflow-skinny=={mlflow}", "setuptools<70")
+        python = made(tmp_path, python_of("3.8"), *packages)
+    elif mlflow.startswith("2."):
+        python = made(tmp_path, sys.executable, f"mlflow-skinny=={mlflow}")
+    run = completed(ws, SCRIPT, python=python)
     assert run.get_metrics() == {"mse": [1.0, 0.5, 1 / 3]}
     assert run.experiment.name == "mlflow-exp"
     properties, tags = run.get_properties(), run.get_tags()
@@ -137,6 +175,32 @@ def test_a_script_is_followed(ws: Workspace, tmp_path: Path) -> None:
     assert inner.get_file_names() == ["inner.json"]
     inner.download_file("inner.json", tmp_path / "inner.json")
     assert json.loads((tmp_path / "inner.json").read_text()) == {"a": 1}
+
+
+AUTOLOG = """
+import mlflow, mlflow.sklearn
+from sklearn.linear_model import LogisticRegression
+
+mlflow.sklearn.autolog(log_models=False)
+LogisticRegression(C=0.5).fit([[1], [2], [3], [4]], [0, 0, 1, 1])
+"""
+
+
+def test_autolog_in_an_environment_that_turnout_makes(ws: Workspace) -> None:
+    Path("train.py").write_text(AUTOLOG)
+    config = configured("train.py")
+    packages = ["mlflow-skinny", "scikit-learn", "pandas"]
+    config.run_config.environment.python.user_managed_dependencies = False
+    config.run_config.environment.python.conda_dependencies = CondaDependencies.create(
+        pip_packages=packages
+    )
+    run = Experiment(ws, "mlflow-exp").submit(config)
+    found = run.wait_for_completion(raise_on_error=False)
+    if found["status"] == "Failed" and "dns error" in json.dumps(run.get_details_with_logs()):
+        missing("the package index cannot be reached")
+    assert found["status"] == "Completed", run.get_details_with_logs()
+    assert run.get_metrics()["training_accuracy_score"] == 1.0
+    assert run.get_properties()["mlflow.param.C"] == "0.5"
 
 
 def test_logging_without_a_run_begun_is_to_the_run_around(ws: Workspace) -> None:
@@ -191,3 +255,45 @@ def test_a_notebook_logs_to_the_workspace(ws: Workspace) -> None:
     assert done.returncode == 0, done.stderr
     found = Run.get(ws, done.stdout.splitlines()[-1])
     assert found.get_file_names() == ["notes/hello.txt"]
+
+
+BATCHES = """
+import pathlib, sys, time, mlflow
+from mlflow.entities import Metric, RunTag
+
+client, here = mlflow.tracking.MlflowClient(), pathlib.Path(sys.argv[1])
+with mlflow.start_run() as run:
+    for i in range(60):
+        client.log_batch(run.info.run_id, [Metric(n, i, 1700000000000 + i, i) for n in "ab"])
+        if i % 20 == 0:
+            with mlflow.start_run(nested=True, run_name=f"child {i}"):
+                mlflow.log_metric("i", i)
+        (here / f"{i}").touch()
+        time.sleep(0.01)
+        while i == 59 and not (here / "go").exists():
+            time.sleep(0.01)
+"""
+
+
+def test_a_killed_service_loses_and_doubles_nothing(ws: Workspace, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    Path("train.py").write_text(BATCHES)
+    config = configured("train.py", str(seen))
+    run = Experiment(ws, "mlflow-exp").submit(config)
+    for i in (0, 15, 30, 59):
+        wait_until((seen / str(i)).exists, f"batch {i}")
+        kill_service(ws)
+    (seen / "go").touch()
+    run.wait_for_completion()
+    assert run.get_metrics() == {n: [float(i) for i in range(60)] for n in "ab"}
+    records = default_client().get(f"/v1/runs/{run.id}/records")["records"]
+    assert [(x["name"], x["step"]) for x in records] == [(n, i) for i in range(60) for n in "ab"]
+    assert [x["at"] for x in records[::2]] == [1700000000 + i / 1000 for i in range(60)]
+    children = {c.name: (c.status, c.get_metrics()) for c in run.get_children()}
+    assert children == {f"child {i}": ("Completed", {"i": float(i)}) for i in (0, 20, 40)}
+
+
+def kill_service(ws: Workspace) -> None:
+    """Not politely; the next request starts it again."""
+    os.kill(ws.client.get("/v1/workspace")["pid"], signal.SIGKILL)

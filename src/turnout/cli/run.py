@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,6 +105,12 @@ def declare_files(noun: Noun) -> None:
         "names", nargs="*", metavar="NAME", help="file or folder of the run (default: all)"
     )
     add_output(download, "folder to copy into (default .)")
+    board = noun.verb("tensorboard", export_events, "Write a run's metrics for TensorBoard.")
+    add_run(board)
+    board.add_argument(
+        "--logdir", type=Path, default=Path("tensorboard"), metavar="DIR",
+        help="folder for the event files (default ./tensorboard)",
+    )  # fmt: skip
     restore = noun.verb("restore", restore_snapshot, "Write the source as it was submitted.")
     add_run(restore)
     add_output(restore, "new folder (default: RUN-snapshot)")
@@ -410,6 +417,17 @@ def choose_files(view: dict[str, Any], files: dict[str, int], wanted: Sequence[s
             )
         found.update(dict.fromkeys(below))
     return list(found)
+
+
+def export_events(given: argparse.Namespace) -> int:
+    from turnout.client.run import Run
+    from turnout.client.tensorboard_export import export_to_tensorboard
+    from turnout.client.workspace import Workspace
+
+    view = find(default_client(), given.run)
+    export_to_tensorboard(Run.get(Workspace(), view["id"]), given.logdir)
+    say(f"Show it: tensorboard --logdir {shlex.quote(str(given.logdir))}")
+    return 0
 
 
 def restore_snapshot(given: argparse.Namespace) -> int:

@@ -26,6 +26,10 @@ BATCH = 1000
 class ServiceRuns(Runs):
     """Interactive runs of the workspace's service; others can be read."""
 
+    def __init__(self) -> None:
+        #: What was read of runs that are asked for by their ids, and up to where.
+        self.read: dict[str, tuple[list[dict[str, Any]], int]] = {}
+
     @property
     def client(self) -> Client:
         return embedded.default_client()
@@ -65,7 +69,10 @@ class ServiceRuns(Runs):
             raise KeyError(run) from None
         if found["id"] != run:
             raise KeyError(run)
-        return self.view_of(found)
+        known, after = self.read.get(run, ([], 0))
+        more, after = records_after(self.client, run, after)
+        self.read[run] = known + more, after
+        return self.view_of(found, known + more)
 
     def views(self, experiment: str) -> list[View]:
         found: list[View] = []
@@ -73,12 +80,12 @@ class ServiceRuns(Runs):
         before: int | None = None
         while True:
             page = self.client.get("/v1/runs", {**query, "limit": PAGE, "before": before})["runs"]
-            found += [self.view_of(x) for x in page]
+            found += [self.view_of(x, records_after(self.client, x["id"], 0)[0]) for x in page]
             if len(page) < PAGE:
                 return found
             before = page[-1]["number"]
 
-    def view_of(self, found: dict[str, Any]) -> View:
+    def view_of(self, found: dict[str, Any], records: list[dict[str, Any]]) -> View:
         view = View(found["id"], found["experiment"], found["display_name"], found["parent"])
         view.description = found["description"]
         view.state = found["state"]
@@ -86,7 +93,7 @@ class ServiceRuns(Runs):
         view.ended = milliseconds(found["ended_at"])
         view.tags, view.properties = found["tags"], found["properties"]
         view.user = view.tags.get("mlflow.user") or ""
-        view.metrics = [x for x in read_records(self.client, view.id) if x["t"] == "metric"]
+        view.metrics = [x for x in records if x["t"] == "metric"]
         return view
 
     def write(self, run: str, records: Iterable[dict[str, Any]]) -> None:
@@ -118,11 +125,6 @@ class ServiceRuns(Runs):
             self.client.download(f"/v1/runs/{segment(run)}/files/{segment(name)}", Path(path))
         except NotFoundError:
             raise KeyError(name) from None
-
-
-def read_records(client: Client, run: str, after: int = 0) -> list[dict[str, Any]]:
-    """All that the run logged, in order, as in docs/design/run-folder.md."""
-    return records_after(client, run, after)[0]
 
 
 def records_after(client: Client, run: str, after: int) -> tuple[list[dict[str, Any]], int]:

@@ -53,7 +53,7 @@ class ModelStore:
             "creation_timestamp": now,
             "last_updated_timestamp": now,
             "model_type": model_type,
-            "status": int(LoggedModelStatus.PENDING),
+            "status": LoggedModelStatus.PENDING.to_int(),
             "tags": {tag.key: tag.value for tag in tags or ()},
             "params": {param.key: param.value for param in params or ()},
         }
@@ -87,7 +87,7 @@ class ModelStore:
         return model_of(*self.find_model(model_id))
 
     def finalize_logged_model(self, model_id: str, status: Any) -> Any:
-        return self.change_model(model_id, status=int(status))
+        return self.change_model(model_id, status=status.to_int())
 
     def log_logged_model_params(self, model_id: str, params: Any) -> None:
         _, fields = self.find_model(model_id)
@@ -115,10 +115,10 @@ class ModelStore:
         from mlflow.store.entities.paged_list import PagedList
         from mlflow.utils.search_utils import SearchLoggedModelsUtils as Search
 
-        from turnout.payload.mlflow.store import experiment_name
+        from turnout.payload.mlflow.store import experiment_names
 
         found: List[Any] = []
-        for name in dict.fromkeys(experiment_name(x) for x in experiment_ids):
+        for name in experiment_names(self.runs, experiment_ids):
             for view in self.runs.views(name):
                 found += [model_of(view, fields) for fields in models_of(view)]
         found = Search.sort(Search.filter_logged_models(found, filter_string, datasets), order_by)

@@ -37,7 +37,7 @@ from turnout.payload.mlflow.runs import PARAMETER, inside, outside, points
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Dict, Iterable, List, Optional
 
     from turnout.payload.mlflow.runs import Runs, View
 
@@ -205,10 +205,24 @@ class Store(ModelStore, AbstractStore):
                 "t": "metric", "at": metric.timestamp / 1000, "name": metric.key,
                 "value": float(metric.value), "step": int(metric.step or 0),
             }
-            for metric in metrics or ()
+            for metric in self.unknown(run_id, list(metrics or ()))
         ]  # fmt: skip
         records += tags_of({tag.key: tag.value for tag in tags or ()})
         self.write(inside(run_id), records)
+
+    def unknown(self, run_id: str, metrics: List[Any]) -> List[Any]:
+        """Without those that MLflow 3 logs once more to say which model they are of."""
+        if not any(getattr(metric, "model_id", None) for metric in metrics):
+            return metrics
+        known = {
+            (name, point["value"], point["step"], milliseconds(point))
+            for name, series in points(self.view(run_id).metrics).items()
+            for point in series
+        }
+        return [
+            x for x in metrics
+            if not x.model_id or (x.key, float(x.value), x.step, x.timestamp) not in known
+        ]  # fmt: skip
 
     def delete_tag(self, run_id: str, key: str) -> None:
         if key not in self.view(run_id).tags:
@@ -248,7 +262,7 @@ class Store(ModelStore, AbstractStore):
     ) -> Any:  # fmt: skip
         found: List[Any] = []
         if run_view_type != ViewType.DELETED_ONLY:
-            for name in dict.fromkeys(experiment_name(x) for x in experiment_ids):
+            for name in experiment_names(self.runs, experiment_ids):
                 found += [run_of(view) for view in self.runs.views(name)]
         found = SearchUtils.sort(SearchUtils.filter(found, filter_string), order_by)
         return SearchUtils.paginate(found, page_token, max_results)
@@ -329,6 +343,15 @@ def experiment_name(experiment_id: Any) -> str:
     return DEFAULT if text == DEFAULT_ID else inside(text)
 
 
+def experiment_names(runs: Runs, ids: Iterable[Any]) -> List[str]:
+    """Each once; in a script all ids mean the one experiment that there is."""
+    names: Dict[str, None] = {}
+    for name in (experiment_name(x) for x in ids):
+        found = runs.experiment(name)
+        names[name if found is None else found["name"]] = None
+    return list(names)
+
+
 def id_of(name: str) -> str:
     return DEFAULT_ID if name == DEFAULT else outside(name)
 
@@ -377,7 +400,11 @@ def run_of(view: View) -> Any:
 
 
 def metric_of(name: str, point: Dict[str, Any]) -> Any:
-    return Metric(name, point["value"], int(point["at"] * 1000 + 0.5), point["step"])
+    return Metric(name, point["value"], milliseconds(point), point["step"])
+
+
+def milliseconds(point: Dict[str, Any]) -> int:
+    return int(point["at"] * 1000 + 0.5)
 
 
 def made(kind: Any, **fields: Any) -> Any:
