@@ -151,6 +151,29 @@ def test_a_run_reads_and_writes_data(ws: Workspace, store: Datastore, target: st
     ]
 
 
+def test_a_dataset_of_one_files_path_is_that_file(
+    ws: Workspace, store: Datastore, web: str, target: str
+) -> None:
+    """As in v1: the argument can be opened. One file of a folder is still a folder."""
+    code = """
+    import sys
+    from azureml.core import Run
+    inputs = Run.get_context().input_datasets
+    print([open(path).read().split()[0] for path in sys.argv[1:4]])
+    print(open(inputs["mounted"]).read(), *(os.listdir(path) for path in sys.argv[4:]))
+    """.replace("import sys", "import os, sys")
+    one = Dataset.File.from_files((store, "files/a.txt"))
+    arguments = [
+        one.as_named_input("mounted").as_mount(),
+        one.as_named_input("fetched").as_download(),
+        Dataset.File.from_files(f"{web}/t.csv").as_named_input("page").as_mount(),
+        Dataset.File.from_files((store, "files/b")).as_named_input("folder").as_mount(),
+        Dataset.File.from_files((store, "files/a*")).as_named_input("pattern").as_mount(),
+    ]
+    run = submit(ws, target, code, arguments)
+    assert output_of(run) == ["['first', 'first', 'x,y']", "first ['2.txt'] ['a.txt']"]
+
+
 def test_what_is_not_there_is_said_before_anything_starts(ws: Workspace, store: Datastore) -> None:
     with pytest.raises(UserErrorException, match=r"no file at 'files/c.txt' .did you mean"):
         Dataset.File.from_files((store, "files/c.txt"))

@@ -10,7 +10,7 @@ from typing import Any
 from turnout.payload import bundles, rundir
 from turnout.payload.store import Store
 from turnout.service.data.stores import DataStores, Found
-from turnout.spec.data import DataInput
+from turnout.spec.data import DataInput, DataSource
 from turnout.spec.records import to_dict
 from turnout.spec.runs import RunSpec
 from turnout.targets.base import Progress
@@ -52,6 +52,9 @@ class DataLauncher:
             place = self.stores.path(source.datastore, source.path)
             if place.is_file():
                 row["single"] = place.name
+        elif item.kind == "file" and item.mode != "direct" and self.is_file(source):
+            # As in v1: what was made of one file's path is that file, not a folder with it.
+            row["single"] = found[0].name
         if not is_here:
             return {**row, "snapshot": await self.snapshot(found, progress)}
         here = [[file.name, str(file.path)] for file in found]
@@ -68,6 +71,17 @@ class DataLauncher:
         source = item.sources[0]
         place = self.stores.path(source.datastore, source.path)
         return self.stores.find(item.sources) if place.exists() and has_files(place) else []
+
+    def is_file(self, source: DataSource | None) -> bool:
+        """Whether the source names a file, and not a folder or a pattern."""
+        if source is None:
+            return False
+        if not source.datastore:
+            return True
+        path = source.path
+        return "*" not in path and "?" not in path and (
+            self.stores.path(source.datastore, path).is_file()
+        )  # fmt: skip
 
     async def snapshot(self, found: Sequence[Found], progress: Progress) -> str:
         """Store the files and a manifest of them; its digest."""
