@@ -121,6 +121,7 @@ class Supervisor:
     def take_ticket(self) -> None:
         self.ticket = rundir.read_json(self.path(rundir.TICKET)) or {}
         self.follower = Follower(self.root, self.handle, self.ticket)
+        self.data = Data(self.root, self.folder, self.ticket, self.store, self.follower.tick)
 
     # -- making ready --------------------------------------------------------------------------
 
@@ -142,7 +143,6 @@ class Supervisor:
             attempts.take_over(self.root, self.ticket["continues"], work)
         if self.ticket.get("data"):
             self.set_status("preparing", "Laying out the data")
-        self.data = Data(self.root, self.folder, self.ticket, self.store, self.follower.tick)
         self.data.lay_out()
         self.store.close()
         activation = self.make_environment()

@@ -16,6 +16,7 @@ import pytest
 
 from turnout.hosts.payload_zip import ENTRY_POINTS, payload
 from turnout.payload import rundir, supervisor, tracking
+from turnout.payload.data import Data
 from turnout.payload.mlflow.folder import FolderRuns
 from turnout.payload.mlflow.runs import inside, outside, points
 from turnout.payload.store import Store
@@ -72,6 +73,7 @@ def test_this_installation_has_the_same_entry_points() -> None:
 def variables(tmp_path: Path, given: dict[str, str], isolated: bool = False) -> dict[str, str]:
     made = supervisor.Supervisor(str(tmp_path), Store(str(tmp_path)), "/payload", "exp_1.1")
     made.ticket = {"run": "exp_1", "variables": given}
+    made.data = Data(str(tmp_path), str(tmp_path), {}, made.store, lambda: None)
     activation = SimpleNamespace(env={}, isolated=isolated, path=[])
     return made.script_variables(activation, "/work")  # type: ignore[arg-type]
 
