@@ -9,8 +9,7 @@ import json
 import os
 import time
 
-from turnout.payload import models, rundir
-from turnout.payload.inputs import InputDatasets, load
+from turnout.payload import rundir
 from turnout.payload.metrics import MetricLog, fold_metrics
 from turnout.payload.outside import ScriptExperiment
 from turnout.payload.sinks import FolderSink, PrintSink, Sink, sink_of
@@ -25,6 +24,8 @@ from turnout.payload.values import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Sequence
+
+    from turnout.payload.inputs import InputDatasets
 
 __all__ = ["Run", "RunEnvironmentException", "TrackingError"]
 
@@ -188,6 +189,8 @@ class Run(MetricLog):
     @property
     def input_datasets(self) -> InputDatasets:
         """What the run was given to read, by name: a path, or a table."""
+        from turnout.payload.inputs import InputDatasets
+
         return InputDatasets(self._data()["inputs"])
 
     @property
@@ -196,6 +199,8 @@ class Run(MetricLog):
         return dict(self._data()["outputs"])
 
     def _data(self) -> Dict[str, Any]:
+        from turnout.payload.inputs import load
+
         return load(getattr(self._sink, "folder", ""))
 
     # -- files ----------------------------------------------------------------------------------
@@ -245,6 +250,8 @@ class Run(MetricLog):
         """Make a model of a file or folder of the run, such as "outputs/model.pkl" (default: of
         what is named as the model). In a script that is done when the run is over and its files
         are collected; a path that is not there then is a warning of the run."""
+        from turnout.payload import models
+
         details = models.split({
             **kwargs, "datasets": datasets, "sample_input_dataset": sample_input_dataset,
             "sample_output_dataset": sample_output_dataset,
@@ -257,6 +264,8 @@ class Run(MetricLog):
         return self._register(record)
 
     def _register(self, record: Dict[str, Any]) -> Any:
+        from turnout.payload import models
+
         self._write("model", **record)
         return models.AskedModel(record, self)
 
