@@ -94,12 +94,12 @@ class Data:
             base = str(row["place"])
             if not asked:
                 return base
-            replace_by_link(base, goal)
+            self.replace_by_link(base, goal)
             return goal
         else:
             for name, path in row.get("here") or []:
                 self.tick()
-                put(path, os.path.join(goal, *name.split("/")), copies)
+                self.put(path, os.path.join(goal, *name.split("/")), copies)
             os.makedirs(goal, exist_ok=True)
             base = goal
         single = row.get("single")
@@ -108,8 +108,7 @@ class Data:
     def from_store(self, row: dict[str, Any], goal: str, copies: bool, asked: bool) -> str:
         """The folder that holds the data that came from the service."""
         if copies:
-            trees.remove_tree(goal)
-            self.write(str(row["snapshot"]), goal, 0)
+            self.copy_from_store(str(row["snapshot"]), goal)
             return goal
         kept = os.path.join(self.root, KEPT, str(row["snapshot"]))
         if not os.path.isdir(kept):
@@ -125,9 +124,54 @@ class Data:
                     raise
         os.utime(kept)
         if asked:
-            replace_by_link(kept, goal)
+            self.replace_by_link(kept, goal)
             return goal
         return kept
+
+    def copy_from_store(self, digest: str, goal: str) -> None:
+        """Files of the same name at `goal` are replaced, others stay: it may be any folder."""
+        made = os.path.join(self.folder, "data.%d.tmp" % os.getpid())
+        trees.remove_tree(made)
+        self.write(digest, made, 0)
+        for name in [row[0] for row in self.store.manifest(digest)["files"]]:
+            self.put(os.path.join(made, name), os.path.join(goal, name), True)
+        os.makedirs(goal, exist_ok=True)
+        trees.remove_tree(made)
+
+    def put(self, path: str, goal: str, copies: bool) -> None:
+        """Put a file where the script is to find it."""
+        import shutil
+
+        os.makedirs(os.path.dirname(goal), exist_ok=True)
+        try:
+            if copies:
+                if os.path.islink(goal):
+                    os.unlink(goal)
+                shutil.copyfile(path, goal)
+            else:
+                self.replace_by_link(path, goal)
+        except FileNotFoundError:
+            raise StoreError("The file '%s' of the datastore is gone." % path) from None
+
+    def replace_by_link(self, path: str, goal: str) -> None:
+        """Make `goal` a link to `path`. What stood there before gives way if it is the run's own:
+        a place of the script's choice may be anywhere, and hold anything."""
+        os.makedirs(os.path.dirname(goal), exist_ok=True)
+        is_own = os.path.realpath(os.path.dirname(goal)).startswith(
+            os.path.realpath(self.folder) + os.sep
+        )
+        if os.path.islink(goal):
+            os.unlink(goal)
+        elif os.path.lexists(goal) and not is_own:
+            raise StoreError(
+                "'%s' is there already, so nothing can be mounted at it: choose another "
+                "path_on_compute, or as_download()." % goal
+            )
+        elif os.path.isdir(goal):
+            trees.remove_tree(goal)
+        elif os.path.lexists(goal):
+            os.unlink(goal)
+        os.symlink(path, goal)
 
     def write(self, digest: str, goal: str, without: int) -> None:
         """The tree of `digest` as `goal`; files lose the mode bits `without`: many share them."""
@@ -178,26 +222,3 @@ class Data:
             except (OSError, shutil.Error) as e:
                 notes.append("The output '%s' was not kept whole: %s." % (row["name"], e))
         return notes
-
-
-def put(path: str, goal: str, copies: bool) -> None:
-    import shutil
-
-    os.makedirs(os.path.dirname(goal), exist_ok=True)
-    try:
-        if copies:
-            shutil.copyfile(path, goal)
-        else:
-            replace_by_link(path, goal)
-    except FileNotFoundError:
-        raise StoreError("The file '%s' of the datastore is gone." % path) from None
-
-
-def replace_by_link(path: str, goal: str) -> None:
-    """Make `goal` a link to `path`; what stood there before, of the source folder, gives way."""
-    os.makedirs(os.path.dirname(goal), exist_ok=True)
-    if os.path.islink(goal) or os.path.isfile(goal):
-        os.unlink(goal)
-    elif os.path.isdir(goal):
-        trees.remove_tree(goal)
-    os.symlink(path, goal)
