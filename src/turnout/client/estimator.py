@@ -302,10 +302,10 @@ def set_container(
 
 
 def way_of_processes(
-    backend: str | None, training: Any, count: Mapping[str, int], nodes: int, processes: int
+    given: str | None, training: Any, count: Mapping[str, int], nodes: int, processes: int
 ) -> DistributedTraining | None:
     return distributed_training.way_of(
-        backend,
+        given,
         training,
         count["worker_count"],
         count["parameter_server_count"],
