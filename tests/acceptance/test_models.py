@@ -178,3 +178,32 @@ def test_a_script_registers_what_it_leaves(ws: Workspace, tmp_path: Path) -> Non
     assert "outputs/model.pkl" in json.dumps(warnings)
     with pytest.raises(ModelNotFoundException, match="did you mean 'by-script'"):
         Model(ws, "by-scrpt")
+
+
+def test_the_command_line(ws: Workspace, shell: Any) -> None:
+    a_run(ws, TRAINS)
+    model = "outputs/model.pkl"
+    text, _ = shell.run("model", "register", "cli", model, "--run", "latest", "--tag", "a=b")
+    assert text == "cli:1  (1 files, 7 B)\n"
+    Path("here.bin").write_text("here")
+    text, _ = shell.run("model", "register", "-n", "cli", "-p", "here.bin", "--json")
+    assert json.loads(text)["id"] == "cli:2"
+    listed = json.loads(shell.run("model", "list", "cli", "--json")[0])
+    assert [found["id"] for found in listed] == ["cli:2", "cli:1"]
+    listed = json.loads(shell.run("model", "list", "--tag", "a=b", "--run", "latest", "--json")[0])
+    assert [found["id"] for found in listed] == ["cli:1"]
+    assert "cli:2" in shell.run("model", "list", "--latest")[0]
+    assert "model.pkl  7 B" in shell.run("model", "show", "cli:1")[0]
+    assert shell.run("model", "download", "cli", "-o", "into")[0] == "into/here.bin\n"
+    assert Path("into/here.bin").read_text() == "here"
+    assert "is there already" in shell.fails("model", "download", "-i", "cli:2", "-t", "into")
+    shell.run("model", "download", "cli:2", "-o", "into", "--overwrite")
+    assert "say which, such as cli:2" in shell.fails("model", "delete", "cli")
+    assert shell.run("model", "delete", "cli:2")[0] == "cli:2 is deleted.\n"
+    assert "it has 1" in shell.fails("model", "show", "cli:2")
+    assert "did you mean 'here.bin'" in shell.fails("model", "register", "cli", "her.bin")
+    assert "has no file or folder" in shell.fails(
+        "model", "register", "cli", "x", "--run", "latest"
+    )
+    assert "Give the path" in shell.fails("model", "register", "cli")
+    assert "no version" in shell.fails("model", "show", "cli:one")

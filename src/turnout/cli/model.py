@@ -10,7 +10,8 @@ from turnout.cli.parsing import Noun, Parser, add_json, pairs
 from turnout.cli.run import find as find_run
 from turnout.cli.terminal import ago, print_fields, print_json, print_table, printable, size
 from turnout.client.embedded import default_client
-from turnout.client.model import Model, body_of, from_run
+from turnout.client.model import Model, from_run
+from turnout.client.model_requests import body_of
 from turnout.client.workspace import Workspace
 from turnout.spec.errors import UserError
 

@@ -64,7 +64,7 @@ WAYS = {"mpi": Mpi, "ps": ParameterServer, "gloo": Gloo, "nccl": Nccl}
 
 
 def way_of(
-    backend: Any, training: Any, workers: int, servers: int, *, is_many: bool
+    given: Any, training: Any, workers: int, servers: int, *, is_many: bool
 ) -> DistributedTraining | None:
     """What an estimator's arguments say; with nothing said, many processes are MPI's."""
     if training is not None:
@@ -76,12 +76,12 @@ def way_of(
                 f"{type(training).__name__}."
             )
         return training
-    name = str(backend or "none").lower()
+    name = str(given or "none").lower()
     if name == "none":
         return Mpi() if is_many else None
     if name not in WAYS:
         raise RunConfigurationException(
-            f"'{backend}' is no distributed_backend{nearest(name, WAYS)}: use one of "
+            f"'{given}' is no distributed_backend{nearest(name, WAYS)}: use one of "
             f"{', '.join(WAYS)}."
         )
     return ParameterServer(workers, servers) if name == "ps" else WAYS[name]()

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from turnout.client import distributed_training
-from turnout.client.conda_dependencies import CondaDependencies, key
+from turnout.client.conda_dependencies import CondaDependencies
 from turnout.client.distributed_training import DistributedTraining
 from turnout.client.environment import Environment
 from turnout.client.environment_sections import ContainerRegistry
+from turnout.client.estimator_packages import exact, packages
 from turnout.client.exceptions import RunConfigurationException, UserErrorException
 from turnout.client.here import RUN_BASED
 from turnout.client.run_config import RunConfiguration
@@ -242,51 +243,6 @@ class Chainer(FrameworkEstimator):
     PACKAGES = ("chainer",)
 
 
-#: Other names under which a list may have a framework already.
-SAME = {
-    "torch": ("pytorch", "pytorch-gpu", "pytorch-cpu"),
-    "tensorflow": ("tensorflow-gpu", "tensorflow-cpu", "tf-nightly"),
-    "scikit-learn": ("sklearn",),
-}
-
-
-def packages(
-    folder: Path,
-    conda: Iterable[str] | None,
-    pip: Iterable[str] | None,
-    conda_file: str | None,
-    pip_file: str | None,
-    framework: list[str],
-) -> CondaDependencies:
-    """What is listed, and those of the framework that are not among it."""
-    found = CondaDependencies(None if conda_file is None else located(folder, conda_file))
-    if pip_file is not None:
-        listed = CondaDependencies.from_requirements(located(folder, pip_file))
-        for option in listed.pip_options:
-            found.set_pip_option(option)
-        for line in listed.pip_packages:
-            found.add_pip_line(line)
-        found._origins.update(listed.origins)
-    more = CondaDependencies.create(pip_packages=pip, conda_packages=conda)
-    for line in more.conda_packages:
-        found.add_conda_package(line)
-    for line in more.pip_packages:
-        found.add_pip_package(line)
-    if more.get_python_version():
-        found.set_python_version(more.get_python_version())
-    there = {key(line) for line in (*found.conda_packages, *found.pip_packages)}
-    for line in framework:
-        if there.isdisjoint((key(line), *SAME.get(key(line), ()))):
-            found.add_pip_package(line)
-    return found
-
-
-def located(folder: Path, name: str | os.PathLike[str]) -> Path:
-    """A file of the source folder, or else of the current one."""
-    inside = folder / name
-    return inside if inside.exists() else Path(name)
-
-
 def set_container(
     environment: Environment,
     use_docker: bool | None,
@@ -302,10 +258,10 @@ def set_container(
 
 
 def way_of_processes(
-    backend: str | None, training: Any, count: Mapping[str, int], nodes: int, processes: int
+    given: str | None, training: Any, count: Mapping[str, int], nodes: int, processes: int
 ) -> DistributedTraining | None:
     return distributed_training.way_of(
-        backend,
+        given,
         training,
         count["worker_count"],
         count["parameter_server_count"],
@@ -335,15 +291,6 @@ def one_of(name: str, first: Any, second: Any) -> Any:
 
 def text_values(given: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(key): str(value) for key, value in (given or {}).items()}
-
-
-def exact(version: str) -> str:
-    """v1's versions have two parts for any patch of them.
-
-    >>> exact("1.4"), exact("0.20.3")
-    ('1.4.*', '0.20.3')
-    """
-    return f"{version}.*" if version.count(".") == 1 else version
 
 
 def refuse_unknown(what: str, given: Mapping[str, Any]) -> None:
