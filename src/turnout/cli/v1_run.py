@@ -91,15 +91,14 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 def state(text: str) -> str:
     """Our name of a state that may be v1's.
 
-    >>> state("Completed"), state("queued")
-    ('completed', 'queued')
+    >>> state("Completed"), state("Queued"), state("Starting")
+    ('completed', 'queued', 'queued')
     """
     from turnout.spec.runs import V1_STATUS
 
-    # `queued` is a word of both: a run that waits.
     ours = {v1.lower(): mine.value for mine, v1 in V1_STATUS.items()}
-    if text in ours.values():
-        return text
+    if text.lower() in ours.values():
+        return text.lower()
     if text.lower() not in ours:
         raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(V1_STATUS.values())}")
     return ours[text.lower()]

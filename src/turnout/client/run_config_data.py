@@ -19,23 +19,36 @@ from turnout.client.sections import Section
 from turnout.spec.records import nearest
 
 #: Values that are what stands in the file, whatever YAML makes of it.
-TEXTS: tuple[Place, ...] = (
-    ("script",),
-    ("target",),
-    ("communicator",),
-    ("framework",),
-    ("arguments", "*"),
-    ("command",),
-    ("command", "*"),
-    ("environmentVariables", "*"),
-    ("environment", "name"),
-    ("environment", "version"),
-    ("environment", "environmentVariables", "*"),
-    ("environment", "docker", "arguments", "*"),
-    ("environment", "docker", "shmSize"),
-    ("environment", "docker", "baseImage"),
-    ("docker", "arguments", "*"),
-    ("docker", "shmSize"),
+TEXTS: tuple[Place, ...] = tuple(
+    tuple(path.split("."))
+    for path in (
+        "script",
+        "target",
+        "communicator",
+        "framework",
+        "arguments.*",
+        "command",
+        "command.*",
+        "environmentVariables.*",
+        "amlcompute.name",
+        "amlcompute.vmSize",
+        "environment.name",
+        "environment.version",
+        "environment.environmentVariables.*",
+        "environment.python.interpreterPath",
+        "environment.docker.arguments.*",
+        "environment.docker.shmSize",
+        "environment.docker.baseImage",
+        "environment.docker.baseImageRegistry.*",
+        "docker.arguments.*",
+        "docker.shmSize",
+        "dataReferences.*.dataStoreName",
+        "dataReferences.*.pathOnDataStore",
+        "dataReferences.*.pathOnCompute",
+        "data.*.dataLocation.dataset.*",
+        "data.*.dataLocation.dataPath.*",
+        "data.*.pathOnCompute",
+    )
 )
 #: Lists and mappings whose entries are sections of their own.
 ENTRIES: dict[str, type[Section]] = {
@@ -135,7 +148,8 @@ class Reader:
                 value = self.entries(entry, current, value, place)
             else:
                 value = converted(str(section.__dataclass_fields__[name].type), value)
-            setattr(section, name, value)
+            # v1's service wrote `Mount`, its SDK `mount`.
+            setattr(section, name, value.lower() if name == "mode" else value)
         except Wrong as e:
             raise self.wrong(place, f"must be {e}", value) from None
         except RunConfigurationException as e:
