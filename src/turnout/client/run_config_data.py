@@ -83,8 +83,10 @@ class Taken:
 class Reader:
     """Takes what a file says into a run configuration."""
 
-    def __init__(self, document: Document, folder: Path) -> None:
+    def __init__(self, document: Document, folder: Path, *, packages: bool = True) -> None:
         self.document = document
+        #: Whether the file that lists the packages is read; another list is to come.
+        self.packages = packages
         #: The project's folder, which paths in the file begin at.
         self.folder = folder
         #: What a person should know about what was read.
@@ -181,7 +183,7 @@ class Reader:
         try:
             if inline:
                 section.conda_dependencies = CondaDependencies(_underlying_structure=inline)
-            elif file is not None:
+            elif file is not None and self.packages:
                 path = packages_path(str(file), self.folder, self.document.path)
                 if not path.is_file() and not section.user_managed_dependencies:
                     raise UserErrorException(
