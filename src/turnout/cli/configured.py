@@ -24,7 +24,7 @@ def make_config(given: argparse.Namespace, words: Sequence[str]) -> ScriptRunCon
         folder, script = submit.locate(words[0], given.source_directory)
     # Where the script is; a person in another folder may mean theirs.
     places = [Path(folder), Path()]
-    config = v1_run.load(given.config, places)
+    config = v1_run.load(given.config, places, packages=not says_packages(given))
     change(config, given)
     return ScriptRunConfig(
         folder,
@@ -33,6 +33,12 @@ def make_config(given: argparse.Namespace, words: Sequence[str]) -> ScriptRunCon
         config,
         max_run_duration_seconds=given.max_duration,
     )
+
+
+def says_packages(given: argparse.Namespace) -> bool:
+    """Whether the options say what the script needs, and so all of it."""
+    other = given.environment or given.python or given.docker or given.dockerfile
+    return bool(other) or packages.asks_for_packages(given)
 
 
 def change(config: RunConfiguration, given: argparse.Namespace) -> None:
@@ -51,13 +57,12 @@ def change(config: RunConfiguration, given: argparse.Namespace) -> None:
 
 
 def change_environment(config: RunConfiguration, given: argparse.Namespace) -> None:
-    """Options that say what the script needs say all of it."""
     from turnout.client import submission
     from turnout.client.embedded import default_client
 
     if given.environment:
         config.environment = packages.named_environment(given, given.environment)
-    elif packages.asks_for_packages(given) or given.python or given.docker or given.dockerfile:
+    elif says_packages(given):
         interpreter = submit.default_interpreter(config.target)
         config.environment = packages.make_environment(given, given.python or interpreter)
     else:

@@ -106,7 +106,6 @@ def declare_create(noun: Noun) -> None:
     )
     add_scale(parser)
     parser.add_argument(
-        "-p",
         "--vm-priority",
         "--vm_priority",
         "--priority",
@@ -118,7 +117,7 @@ def declare_create(noun: Noun) -> None:
     parser.add_argument("--vnet-name", metavar="NAME", help="virtual network of its runs")
     parser.add_argument("--subnet-name", metavar="NAME", help="range or name of its subnet")
     parser.add_argument("--description", default="", help="a few words for others")
-    parser.add_argument("--tags", "-t", nargs="*", default=[], metavar="NAME=VALUE", help="tags")
+    parser.add_argument("--tags", nargs="*", default=[], metavar="NAME=VALUE", help="tags")
     for name in (
         "--vnet-resourcegroup-name", "--admin-username", "--admin-user-password",
         "--admin-user-ssh-key", "--remote-login-port-public-access", "--location", "-l",
@@ -228,7 +227,7 @@ def declare_attach(noun: Noun) -> None:
         metavar="FINGERPRINT",
         help="accept exactly this host key (default: the one that it shows)",
     )
-    parser.add_argument("--tags", "-t", nargs="*", default=[], metavar="NAME=VALUE", help="tags")
+    parser.add_argument("--tags", nargs="*", default=[], metavar="NAME=VALUE", help="tags")
     parser.add_argument("--description", default="", help="a few words for others")
     add_common(parser)
 

@@ -63,11 +63,9 @@ def main_folder(argv: Sequence[str]) -> int:
 def main_project(argv: Sequence[str]) -> int:
     noun = Noun("project", "Folders with run configurations, as before.", PROJECT_EXAMPLES)
     attach = noun.verb("attach", attach_project, "Write aml_config/, if it is not there.")
+    attach.add_argument("--path", type=Path, default=Path(), metavar="DIR", help="default .")
     attach.add_argument(
-        "-p", "--path", "--directory", type=Path, default=Path(), metavar="DIR", help="default ."
-    )
-    attach.add_argument(
-        "-e", "--experiment-name", "--history", metavar="NAME", help="default: the folder's name"
+        "-e", "--experiment-name", metavar="NAME", help="default: the folder's name"
     )
     add_common(attach)
     return noun.run(argv)

@@ -26,7 +26,6 @@ def main(argv: Sequence[str]) -> int:
         parser.add_argument(
             "-e",
             "--experiment-name",
-            "--history",
             metavar="NAME",
             help="experiment (default: the one that the folder is attached to, else all)",
         )

@@ -91,15 +91,14 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 def state(text: str) -> str:
     """Our name of a state that may be v1's.
 
-    >>> state("Completed"), state("queued")
-    ('completed', 'queued')
+    >>> state("Completed"), state("Queued"), state("Starting")
+    ('completed', 'queued', 'queued')
     """
     from turnout.spec.runs import V1_STATUS
 
-    # `queued` is a word of both: a run that waits.
     ours = {v1.lower(): mine.value for mine, v1 in V1_STATUS.items()}
-    if text in ours.values():
-        return text
+    if text.lower() in ours.values():
+        return text.lower()
     if text.lower() not in ours:
         raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(V1_STATUS.values())}")
     return ours[text.lower()]
@@ -211,7 +210,8 @@ def configuration(given: argparse.Namespace) -> RunConfiguration:
     if given.config is None and LOCAL not in run_config_files.names(folder):
         found = RunConfiguration()
     else:
-        found = load(given.config or LOCAL, [folder, Path(given.source_directory or folder)])
+        places = [folder, Path(given.source_directory or folder)]
+        found = load(given.config or LOCAL, places, packages=not given.conda_dependencies)
     if given.target:
         found.target = given.target
     if given.conda_dependencies:
@@ -222,14 +222,15 @@ def configuration(given: argparse.Namespace) -> RunConfiguration:
     return found
 
 
-def load(name: str, folders: Sequence[Path]) -> RunConfiguration:
-    """The run configuration that `-c` means: a file, or a name in the first folder that has it."""
+def load(name: str, folders: Sequence[Path], *, packages: bool = True) -> RunConfiguration:
+    """The run configuration that `-c` means: a file, or a name in the first folder that has it.
+    `packages`: whether its list of packages counts."""
     from turnout.client import run_config_files as files
 
     if Path(name).is_file():
-        return files.load(Path(name), None, warn)
+        return files.load(Path(name), None, warn, packages=packages)
     has = (folder for folder in folders if files.has(folder, name))
-    return files.load(next(has, folders[0]), name, warn)
+    return files.load(next(has, folders[0]), name, warn, packages=packages)
 
 
 def warn(text: str) -> None:

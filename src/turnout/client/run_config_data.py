@@ -19,23 +19,36 @@ from turnout.client.sections import Section
 from turnout.spec.records import nearest
 
 #: Values that are what stands in the file, whatever YAML makes of it.
-TEXTS: tuple[Place, ...] = (
-    ("script",),
-    ("target",),
-    ("communicator",),
-    ("framework",),
-    ("arguments", "*"),
-    ("command",),
-    ("command", "*"),
-    ("environmentVariables", "*"),
-    ("environment", "name"),
-    ("environment", "version"),
-    ("environment", "environmentVariables", "*"),
-    ("environment", "docker", "arguments", "*"),
-    ("environment", "docker", "shmSize"),
-    ("environment", "docker", "baseImage"),
-    ("docker", "arguments", "*"),
-    ("docker", "shmSize"),
+TEXTS: tuple[Place, ...] = tuple(
+    tuple(path.split("."))
+    for path in (
+        "script",
+        "target",
+        "communicator",
+        "framework",
+        "arguments.*",
+        "command",
+        "command.*",
+        "environmentVariables.*",
+        "amlcompute.name",
+        "amlcompute.vmSize",
+        "environment.name",
+        "environment.version",
+        "environment.environmentVariables.*",
+        "environment.python.interpreterPath",
+        "environment.docker.arguments.*",
+        "environment.docker.shmSize",
+        "environment.docker.baseImage",
+        "environment.docker.baseImageRegistry.*",
+        "docker.arguments.*",
+        "docker.shmSize",
+        "dataReferences.*.dataStoreName",
+        "dataReferences.*.pathOnDataStore",
+        "dataReferences.*.pathOnCompute",
+        "data.*.dataLocation.dataset.*",
+        "data.*.dataLocation.dataPath.*",
+        "data.*.pathOnCompute",
+    )
 )
 #: Lists and mappings whose entries are sections of their own.
 ENTRIES: dict[str, type[Section]] = {
@@ -70,8 +83,10 @@ class Taken:
 class Reader:
     """Takes what a file says into a run configuration."""
 
-    def __init__(self, document: Document, folder: Path) -> None:
+    def __init__(self, document: Document, folder: Path, *, packages: bool = True) -> None:
         self.document = document
+        #: Whether the file that lists the packages is read; another list is to come.
+        self.packages = packages
         #: The project's folder, which paths in the file begin at.
         self.folder = folder
         #: What a person should know about what was read.
@@ -135,7 +150,8 @@ class Reader:
                 value = self.entries(entry, current, value, place)
             else:
                 value = converted(str(section.__dataclass_fields__[name].type), value)
-            setattr(section, name, value)
+            # v1's service wrote `Mount`, its SDK `mount`.
+            setattr(section, name, value.lower() if name == "mode" else value)
         except Wrong as e:
             raise self.wrong(place, f"must be {e}", value) from None
         except RunConfigurationException as e:
@@ -167,7 +183,7 @@ class Reader:
         try:
             if inline:
                 section.conda_dependencies = CondaDependencies(_underlying_structure=inline)
-            elif file is not None:
+            elif file is not None and self.packages:
                 path = packages_path(str(file), self.folder, self.document.path)
                 if not path.is_file() and not section.user_managed_dependencies:
                     raise UserErrorException(

@@ -95,13 +95,18 @@ def find(path: Path, name: str | None = None) -> Path:
 
 
 def load(
-    path: Path, name: str | None = None, warn: Callable[[str], None] | None = None
+    path: Path,
+    name: str | None = None,
+    warn: Callable[[str], None] | None = None,
+    *,
+    packages: bool = True,
 ) -> RunConfiguration:
-    """`RunConfiguration.load`; `warn` is told of keys that have no effect."""
+    """`RunConfiguration.load`; `warn` is told of keys that have no effect. Without `packages` the
+    file that lists them is left alone: another list is to come."""
     file = find(path, name)
     # A name's paths begin at the project, wherever below it the file is.
     folder = project_folder(file if path.expanduser().is_file() else path.expanduser())
-    reader = Reader(commented_yaml.read(file, TEXTS), folder)
+    reader = Reader(commented_yaml.read(file, TEXTS), folder, packages=packages)
     found = reader.read()
     for note in reader.notes:
         (warn or warn_caller)(note)

@@ -138,6 +138,21 @@ def test_submit_what_the_file_says(
     assert call(capsys, "run", "submit", "-c", "gqu", "train.py", code=2) is None
 
 
+def test_a_list_that_is_not_used_need_not_be_there(
+    capsys: Out, submitted: list[tuple[str, Any]]
+) -> None:
+    Path("a.runconfig").write_text(
+        "environment: {python: {condaDependenciesFile: gone.yml}}\nscript: train.py\n"
+    )
+    assert call(capsys, "run", "submit-script", "-c", "a.runconfig", "--async", code=2) is None
+    assert cli.main(["submit", "-c", "a.runconfig", "--detach"]) == 2
+    Path("list.yml").write_text("dependencies: [numpy]\n")
+    call(capsys, "run", "submit-script", "-c", "a.runconfig", "-d", "list.yml", "--async")
+    assert submitted[-1][1].to_spec().environment.conda == ("numpy",)
+    assert cli.main(["submit", "-c", "a.runconfig", "--pip", "torch", "--detach"]) == 0
+    assert submitted[-1][1].to_spec().environment.pip == ("torch",)
+
+
 def test_submit_without_a_configuration(capsys: Out, submitted: list[tuple[str, Any]]) -> None:
     call(capsys, "run", "submit-script", "--async", "--", "train.py", "--x")
     experiment, config = submitted[0]

@@ -17,7 +17,8 @@ from turnout.cli.v1_computetarget import NOT_ATTACHED, NOT_CREATED
     "words",
     [
         "--max_nodes 4 --min_nodes 1 --size 2c4g --idle_time 300 --priority lowpriority",
-        "--max-nodes 4 --min-nodes 1 -s 2c4g --idle-seconds-before-scaledown 300 -p LowPriority",
+        "--max-nodes 4 --min-nodes 1 -s 2c4g --idle-seconds-before-scaledown 300 "
+        "--vm-priority LowPriority",
         "--max-nodes 4 --min-nodes 1 --vm-size 2c4g --idle-time 300 --vm-priority lowpriority "
         "--admin-username a --assign-identity [system] -w w -g g --subscription-id s --verbose",
     ],
