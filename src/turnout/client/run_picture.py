@@ -55,8 +55,11 @@ def render(picture: RunPicture) -> str:
     if picture.log:
         parts.append(
             f'<div style="opacity:0.75">{escape(picture.log_name)}</div>'
-            '<pre style="max-height:24em;overflow:auto;border-left:3px solid;padding-left:8px;'
-            f'margin:2px 0">{escape(last_lines(picture.log))}</pre>'
+            # Upside down, so that it is scrolled to its end.
+            '<div style="display:flex;flex-direction:column-reverse;max-height:24em;'
+            'overflow:auto">'
+            '<pre style="border-left:3px solid;padding-left:8px;margin:2px 0;flex:none">'
+            f"{escape(last_lines(picture.log))}</pre></div>"
         )
     return f'<div class="turnout-run">{"".join(parts)}</div>'
 
@@ -71,7 +74,7 @@ def facts_of(picture: RunPicture) -> tuple[list[str], list[list[object]]]:
     view = picture.view
     found: dict[str, object] = {
         "Experiment": view["experiment"],
-        "Name": view["display_name"] if view["display_name"] != view["id"] else "",
+        "Name": name_of(view),
         "Target": view["target"],
         "Duration": duration(view, picture.now),
         "Attempt": view["attempt"] if view["attempt"] > 1 else "",
@@ -83,11 +86,18 @@ def facts_of(picture: RunPicture) -> tuple[list[str], list[list[object]]]:
     return list(shown), [list(shown.values())]
 
 
+def name_of(view: dict[str, Any]) -> str:
+    """The name that somebody gave; nothing for a run that has its id alone."""
+    return view["display_name"] if view["display_name"] != view["id"] else ""
+
+
 def render_children(children: tuple[dict[str, Any], ...]) -> str:
-    rows = [[c["id"], c["display_name"], c["status"]] for c in children[:CHILDREN]]
+    shown = children[:CHILDREN]
+    heads = ["Child", "Status", *(["Name"] if any(map(name_of, shown)) else [])]
+    rows = [[c["id"], c["status"], name_of(c)][: len(heads)] for c in shown]
     more = len(children) - CHILDREN
     note = f"<p>and {more} more children: run.get_children()</p>" if more > 0 else ""
-    return table(["Child", "Name", "Status"], rows) + note
+    return table(heads, rows) + note
 
 
 def describe(picture: RunPicture) -> str:

@@ -175,9 +175,12 @@ def test_as_text() -> None:
 def test_children_are_listed() -> None:
     children = tuple(run_view(id=f"c{i}", display_name=f"n{i}") for i in range(25))
     text = Outline(render(picture(children=children))).text
-    assert "|c19|n19|" in text
+    assert "Child|Status|Name|c0|Running|n0|" in text
+    assert "|c19|Running|n19|" in text
     assert "c20" not in text
     assert "and 5 more children" in text
+    alone = run_view(id="c", display_name="c")
+    assert Outline(render(picture(children=(alone,)))).text.endswith("Child|Status|c|Running")
 
 
 def test_a_table_of_names() -> None:
