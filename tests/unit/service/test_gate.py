@@ -15,7 +15,16 @@ def every_route(app: FastAPI) -> list[tuple[str, str]]:
 async def test_every_route_wants_a_token(app: FastAPI, web: httpx.AsyncClient) -> None:
     for method, path in every_route(app):
         for token in ("", "Bearer wrong", "Basic abc"):
-            url = path.format(run="r", name="n", digest="d", address="a", key="k", store="s")
+            url = path.format(
+                run="r",
+                name="n",
+                digest="d",
+                address="a",
+                key="k",
+                store="s",
+                version="1",
+                file="f",
+            )
             answer = await web.request(method, url, headers={"Authorization": token})
             wanted = 200 if path == "/healthz" else 401
             assert answer.status_code == wanted, (method, path, token)
