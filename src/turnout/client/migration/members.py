@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 import textwrap
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,23 @@ from turnout.payload.v1 import modules, names
 WORD = re.compile(r"[A-Za-z_]\w*")
 #: The SDK gives the class of the target's kind; programs mean this one of a new one.
 WRAPPED = ("list", "dict", "Generator", "Iterator", "Sequence", "Iterable", "tuple")
+
+
+@cache
+def kinds(kind: type) -> tuple[type, ...]:
+    """The class, and those of the SDK that an object of it may turn out to be: what
+    `ComputeTarget.create` gives is an `AmlCompute`."""
+    for home in ("turnout:AmlCompute", "turnout:RemoteCompute", "turnout:ScriptRun"):
+        modules.load(home)
+    found = [kind]
+    for each in found:
+        found += [sub for sub in each.__subclasses__() if sub not in found]
+    return tuple(found)
+
+
+def owner(kind: type, name: str) -> type | None:
+    """The first of `kinds` that has a member of this name."""
+    return next((each for each in kinds(kind) if has(each, name)), None)
 
 
 def has(kind: type, name: str) -> bool:
@@ -89,8 +107,13 @@ def named(annotation: Any, near: Any) -> type | None:
     return None
 
 
-def unknown_arguments(function: Any, given: list[str]) -> list[str]:
-    """Those of the keywords `given` that a call of `function` would refuse."""
+def unknown_arguments(functions: Iterable[Any], given: list[str]) -> list[str]:
+    """Those of the keywords `given` that a call of each of the functions would refuse."""
+    refused = [set(refused_by(function, given)) for function in functions]
+    return [name for name in given if all(name in names for names in refused)]
+
+
+def refused_by(function: Any, given: list[str]) -> list[str]:
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):

@@ -32,6 +32,8 @@ class Meaning:
     kind: str
     #: The class, function or constant that stands for a name; the class of an object.
     value: Any = None
+    #: The same of the classes that the object may turn out to be.
+    others: tuple[Any, ...] = ()
 
 
 @dataclass
@@ -115,7 +117,7 @@ class Reader(ast.NodeVisitor):
         if found is None or found.value is None or found.kind == "module":
             return
         given = [k.arg for k in node.keywords if k.arg]
-        for name in members.unknown_arguments(found.value, given):
+        for name in members.unknown_arguments((found.value, *found.others), given):
             self.note(node, f"{found.name}({name}=)", "this argument is not taken")
 
     def bind(self, target: ast.expr, found: Meaning | None) -> None:
@@ -163,14 +165,16 @@ class Reader(ast.NodeVisitor):
         kind = base.value
         if not isinstance(kind, type):
             return None
-        if not members.has(kind, node.attr):
+        owner = members.owner(kind, node.attr)
+        if owner is None:
             self.note(node, full, f"{kind.__name__} has no '{node.attr}'")
             return Meaning(full, "name")
         self.note(node, full)
-        found = getattr(kind, node.attr, None)
+        found = getattr(owner, node.attr, None)
         if callable(found) and not isinstance(found, type):
-            return Meaning(full, "name", found)
-        value = members.value_of(kind, node.attr)
+            others = [getattr(each, node.attr, found) for each in members.kinds(owner)]
+            return Meaning(full, "name", found, tuple(others))
+        value = members.value_of(owner, node.attr)
         return Meaning(value.__name__, "object", value) if value else Meaning(full, "name")
 
 

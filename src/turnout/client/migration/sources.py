@@ -74,13 +74,22 @@ def read(path: Path) -> Source:
     problems: list[str] = []
     for where, code in cells:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Of the person's strings, not ours.
-                parts.append(Part(ast.parse(without_magic(code)), where))
+            parts.append(Part(parse(code, is_cell=bool(where)), where))
         except (SyntaxError, ValueError) as e:
             line = getattr(e, "lineno", None) or 1
             problems.append(f"{where}line {line}: {getattr(e, 'msg', e)}")
     return Source(path, tuple(parts), tuple(problems))
+
+
+def parse(code: str, *, is_cell: bool) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of the person's strings, not ours.
+        try:
+            return ast.parse(code)
+        except SyntaxError:
+            if not is_cell:
+                raise
+            return ast.parse(without_magic(code))
 
 
 def code_cells(text: str) -> Iterator[tuple[str, str]]:

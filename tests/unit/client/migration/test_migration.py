@@ -80,6 +80,32 @@ def test_arguments_that_would_be_refused(tmp_path: Path) -> None:
     ]
 
 
+def test_a_target_may_be_of_any_kind(tmp_path: Path) -> None:
+    code = """
+    from azureml.core import ComputeTarget, Workspace
+    cpu = ComputeTarget.create(Workspace.from_config(), "cpu", None)
+    cpu.wait_for_completion(show_output=True, min_node_count=None, rockets=3)
+    cpu.list_nodes()
+    cpu.fly()
+    """
+    assert unserved(uses_of(tmp_path, code)) == [
+        "ComputeTarget.fly", "ComputeTarget.wait_for_completion(rockets=)",
+    ]  # fmt: skip
+
+
+def test_lines_that_only_look_like_magic(tmp_path: Path) -> None:
+    code = """
+    from azureml.core import Run
+    text = ("%s and %s"
+            % (1, 2))
+    question = '''Is it
+    there?
+    '''
+    Run.get_context()
+    """
+    assert "azureml.core.Run.get_context" in uses_of(tmp_path, code)
+
+
 def test_names_that_become_something_else_are_followed_no_longer(tmp_path: Path) -> None:
     code = """
     from azureml.core import Workspace
