@@ -39,6 +39,28 @@ def test_a_run_from_the_wheel_alone(tmp_path: Path) -> None:
     where = "import turnout; print(turnout.__file__)"
     assert str(packages) in run(venv / "bin/python", "-c", where, cwd=work)
 
+    run(
+        UV,
+        "build",
+        "--wheel",
+        "--quiet",
+        "--out-dir",
+        tmp_path / "v1",
+        ROOT / "compat/azureml",
+        cwd=work,
+    )
+    (layer,) = (tmp_path / "v1").glob("turnout_azureml-*.whl")
+    run(UV, "pip", "install", "--quiet", "--no-deps", "-p", venv / "bin/python", layer, cwd=work)
+    code = (
+        "import azureml, azureml.core, turnout\n"
+        "from azureml.core.script_run_config import submit\n"
+        "from azureml.core import Workspace\n"
+        "print(azureml.__file__, Workspace is turnout.Workspace, submit.__module__)\n"
+    )
+    said = run(venv / "bin/python", "-c", code, cwd=work).split()
+    assert said[0].startswith(str(packages))
+    assert said[1:] == ["True", "azureml._warts"]
+
     script = "import turnout\nturnout.Run.get_context().log('mse', 0.5)\nprint('it ran')\n"
     (work / "train.py").write_text(script)
     turnout = venv / "bin" / "turnout"

@@ -59,10 +59,11 @@ def summary(total: Count, read: int) -> str:
     >>> summary(Count(2, 1, 30, 29), 5)
     '5 files read, 2 use v1, 1 of them only what is served. 30 names of v1: 29 served, 1 not.'
     """
+    files = "1 file" if read == 1 else f"{read} files"
     if not total.files:
-        return f"{read} files read, none uses azureml."
+        return f"{files} read, none uses azureml."
     return (
-        f"{read} files read, {total.files} use v1, {total.files_served} of them only what is "
+        f"{files} read, {total.files} use v1, {total.files_served} of them only what is "
         f"served. {total.names} names of v1: {total.names_served} served, "
         f"{total.names - total.names_served} not."
     )

@@ -175,7 +175,7 @@ def test_the_command_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert lines[1].split() == ["yes", "azureml.core.Run", "line", "1"]
     assert lines[2].startswith("  no   azureml.core.Webservice  line 1: deployment")
     assert lines[-1] == (
-        "1 files read, 1 use v1, 0 of them only what is served. 2 names of v1: 1 served, 1 not."
+        "1 file read, 1 use v1, 0 of them only what is served. 2 names of v1: 1 served, 1 not."
     )
     assert migrate.main([str(tmp_path), "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
