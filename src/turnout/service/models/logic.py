@@ -93,7 +93,9 @@ async def copy_from_run(
             for base in dict.fromkeys((below, "")):
                 found = chosen(sizes, base, path)
                 if found:
-                    files.copy(key, {n: folders.path(run.id, part, s) for n, s in found.items()})
+                    sources = {n: folders.path(run.id, part, s) for n, s in found.items()}
+                    # Files take their names when they are whole; logs grow.
+                    files.copy(key, sources, may_link=part == FILES)
                     return
         names = list(folders.sizes(run.id, FILES))
         raise NotFoundError(f"Run {run.id} has no file or folder '{path}'{similar(path, names)}.")
