@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from turnout import (
+    Estimator,
     Experiment,
     Model,
     ModelNotFoundException,
@@ -21,6 +22,7 @@ from turnout import (
 from turnout.client.embedded import default_client
 from turnout.client.resource_configuration import ResourceConfiguration
 from turnout.spec.errors import ConflictError, NotFoundError
+from turnout.testing.sshd import SSHServer
 
 
 @pytest.fixture
@@ -173,6 +175,10 @@ def test_a_script_registers_what_it_leaves(ws: Workspace, tmp_path: Path) -> Non
     child = Model(ws, "by-child")
     assert child.run_id == next(iter(run.get_children())).id
     assert Path(child.download(tmp_path)).read_text() == "uploaded"
+    again = next(iter(run.get_children())).register_model("by-child", "m.bin")
+    assert (again.version, again.run_id) == (2, child.run_id)
+    with pytest.raises(NotFoundError, match=r"it has m\.bin"):
+        next(iter(run.get_children())).register_model("by-child", "outputs/x")
     warnings = run.get_details()["warnings"]
     assert "'by-script-bad' was not registered" in json.dumps(warnings)
     assert "outputs/model.pkl" in json.dumps(warnings)
@@ -207,3 +213,25 @@ def test_the_command_line(ws: Workspace, shell: Any) -> None:
     )
     assert "Give the path" in shell.fails("model", "register", "cli")
     assert "no version" in shell.fails("model", "show", "cli:one")
+
+
+@pytest.mark.ssh
+def test_a_script_on_another_machine_registers_too(
+    ws: Workspace, shell: Any, server: SSHServer, tmp_path: Path
+) -> None:
+    argv = ["target", "attach", "ssh", "models-lab", "--address", server.address, "--yes"]
+    argv += ["--port", str(server.port), "--username", server.username]
+    shell.run(*argv, "--private-key-file", str(server.user_key))
+    try:
+        Path("train.py").write_text(REGISTERS.replace("by-script", "over-ssh"))
+        est = Estimator(
+            ".", entry_script="train.py", compute_target="models-lab", user_managed=True
+        )
+        est.run_config.environment.python.interpreter_path = "python3"
+        run = Experiment(ws, "models").submit(est)
+        run.wait_for_completion()
+        model = Model(ws, "over-ssh")
+        assert (model.version, model.run_id) == (1, run.id)
+        assert Path(model.download(tmp_path)).read_text() == "trained"
+    finally:
+        shell.run("target", "detach", "models-lab")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -59,12 +60,14 @@ class ModelFiles:
             temporary.unlink(missing_ok=True)
         return size
 
-    def copy(self, key: str, sources: dict[str, Path]) -> None:
-        """Copy files under new names; those that are there already are written anew."""
+    def copy(self, key: str, sources: dict[str, Path], *, may_link: bool) -> None:
+        """Take files under new names; those that are there already are replaced. `may_link`: they
+        are only ever replaced as a whole, so that another name for the same bytes will do."""
         for name, source in sources.items():
             temporary = self.temporary()
             try:
-                shutil.copyfile(source, temporary)
+                if not (may_link and linked(source, temporary)):
+                    shutil.copyfile(source, temporary)
                 self.place(temporary, key, name)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -110,3 +113,12 @@ class ModelFiles:
             if path.name in kept or time.time() - path.stat().st_mtime < KEPT_S:
                 continue
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+
+
+def linked(source: Path, goal: Path) -> bool:
+    """Whether `goal` became another name of the file; not every file system has that."""
+    try:
+        os.link(source, goal)
+    except OSError:
+        return False
+    return True

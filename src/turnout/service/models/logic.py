@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from turnout.service.db import Database, Session, now
 from turnout.service.models.files import ModelFiles
 from turnout.service.models.tables import ModelRow
 from turnout.service.runs.folders import FILES, LOGS, RunFolders
-from turnout.service.runs.tables import RunRow
+from turnout.service.runs.tables import SCRIPT_RUN, RunRow, by_id
 from turnout.spec.errors import ConflictError, ModelNotFoundError, NotFoundError, UserError
 from turnout.spec.records import nearest
 
@@ -81,22 +82,44 @@ def check_name(name: str) -> None:
         )
 
 
+#: A run, and where among its files to look.
+Place = tuple[RunRow, str]
+
+
+async def places_of(db: Database, run: RunRow) -> list[Place]:
+    """Where files of the run may lie. What a child uploaded in a script came with the script's."""
+    found = [(run, "")]
+    async with db.read() as session:
+        row: RunRow | None = run
+        while row is not None and row.parent and row.type != SCRIPT_RUN:
+            row = await by_id(session, row.parent)
+    return [*found, (row, below(run.id))] if row is not None and row is not run else found
+
+
+def below(child: str) -> str:
+    """Where the files of a script's child lie among those of its run."""
+    return f"children/{child}/"
+
+
 async def copy_from_run(
-    files: ModelFiles, folders: RunFolders, run: RunRow, key: str, path: str, below: str = ""
+    files: ModelFiles, folders: RunFolders, places: list[Place], key: str, path: str
 ) -> None:
-    """Copy a file or folder of the run under the key. `below`: where in the run's files to look
-    first. Raises `NotFoundError` with similar names when the run has nothing of that name."""
+    """Copy a file or folder of the run under the key, from the first place that has it. Raises
+    `NotFoundError` with similar names when none has."""
 
     def copy() -> None:
-        for part in (FILES, LOGS):
-            sizes = folders.sizes(run.id, part)
-            for base in dict.fromkeys((below, "")):
-                found = chosen(sizes, base, path)
-                if found:
-                    files.copy(key, {n: folders.path(run.id, part, s) for n, s in found.items()})
-                    return
-        names = list(folders.sizes(run.id, FILES))
-        raise NotFoundError(f"Run {run.id} has no file or folder '{path}'{similar(path, names)}.")
+        for (run, base), part in itertools.product(places, (FILES, LOGS)):
+            found = chosen(folders.sizes(run.id, part), base, path)
+            if found:
+                sources = {n: folders.path(run.id, part, s) for n, s in found.items()}
+                # Files take their names when they are whole; logs grow.
+                files.copy(key, sources, may_link=part == FILES)
+                return
+        run, base = places[-1]
+        names = [n[len(base) :] for n in folders.sizes(run.id, FILES) if n.startswith(base)]
+        raise NotFoundError(
+            f"Run {places[0][0].id} has no file or folder '{path}'{similar(path, names)}."
+        )
 
     await asyncio.to_thread(copy)
 

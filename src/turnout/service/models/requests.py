@@ -62,10 +62,10 @@ async def carry_out(
         asked = dict(row.asked)
         name, path = asked.pop("name"), asked.pop("path")
         new = logic.NewModel(row.key, name, run=row.owner, experiment=run.experiment, **asked)
-        below = "" if row.owner == run.id else f"children/{row.owner}/"
+        own = [] if row.owner == run.id else [(run, logic.below(row.owner))]
         try:
             logic.check_name(name)
-            await logic.copy_from_run(files, folders, run, row.key, path, below)
+            await logic.copy_from_run(files, folders, [*own, (run, "")], row.key, path)
             await logic.register(db, files, new)
         except UserError as e:
             found.append(f"The model '{name}' was not registered: {e.message}")

@@ -69,7 +69,8 @@ async def register(body: NewModelBody, service: Service, response: Response) -> 
         run = await runs.get(service.db, body.run)
         given |= {"run": run.id, "experiment": run.experiment}
         if body.path is not None and not await logic.is_known(service.db, body.key):
-            await logic.copy_from_run(files, service.folders, run, body.key, body.path)
+            places = await logic.places_of(service.db, run)
+            await logic.copy_from_run(files, service.folders, places, body.key, body.path)
     row, is_new = await logic.register(service.db, files, logic.NewModel(**given))
     if is_new:
         await logic.sweep(service.db, files)

@@ -248,6 +248,7 @@ class RunLoops:
             with contextlib.suppress(TurnoutError, OSError):
                 target = await self.pool.get(row.target)
                 await self.collector.files(target, row, self.progress(run))
+                await self.collector.models(row)
         decision = Decision(Act.NONE, RunState.FAILED, error)
         await self.collector.apply(run, decision, handle=handle)
         self.nodes_wanted()
