@@ -153,6 +153,34 @@ def test_an_environment_that_a_file_names(shell: Shell) -> None:
     assert "none-such" in shell.fails("submit", "-c", "named", "train.py")
 
 
+def test_from_a_run_to_a_model(shell: Shell) -> None:
+    shell.write("train.py", "open('outputs/m.pkl', 'w').write('model')\n")
+    shell.write(
+        "aml_config/local.runconfig", "{environment: {python: {user_managed_dependencies: true}}}"
+    )
+    shell.run("run", "submit-script", "-c", "local", "-e", "models", "-t", "run.json", "train.py")
+    words = [
+        "-n",
+        "v1model",
+        "-f",
+        "run.json",
+        "--asset-path",
+        "outputs/m.pkl",
+        "-t",
+        "model.json",
+    ]
+    made = data(shell, "model", "register", *words, "-w", "w", "-g", "g")
+    assert (made["id"], made["experimentName"]) == ("v1model:1", "models")
+    assert json.loads((shell.cwd / "model.json").read_text()) == made
+    assert data(shell, "model", "show", "-n", "v1model", "-w", "w", "--query", "version") == 1
+    assert data(shell, "model", "list", "-w", "w", "--query", "[0].name") == "v1model"
+    shell.run("model", "download", "-i", "v1model:1", "-t", "there", "-w", "w")
+    assert (shell.cwd / "there/m.pkl").read_text() == "model"
+    shell.write("run.json", "{}")
+    assert "'run.json' names no run" in shell.fails("model", "register", *words)
+    shell.run("model", "delete", "-i", "v1model:1", "-g", "g")
+
+
 def test_environments(shell: Shell) -> None:
     made = data(shell, "environment", "scaffold", "-n", "v1env", "-d", "mine", "-w", "w")
     assert (made["name"], made["version"]) == ("v1env", None)
