@@ -154,21 +154,15 @@ def test_an_environment_that_a_file_names(shell: Shell) -> None:
 
 
 def test_from_a_run_to_a_model(shell: Shell) -> None:
-    shell.write("train.py", "open('outputs/m.pkl', 'w').write('model')\n")
     shell.write(
-        "aml_config/local.runconfig", "{environment: {python: {user_managed_dependencies: true}}}"
+        "train.py",
+        "import os\nos.makedirs('outputs')\nopen('outputs/m.pkl', 'w').write('model')\n",
     )
+    config = "{environment: {python: {user_managed_dependencies: true}}}"
+    shell.write("aml_config/local.runconfig", config)
     shell.run("run", "submit-script", "-c", "local", "-e", "models", "-t", "run.json", "train.py")
-    words = [
-        "-n",
-        "v1model",
-        "-f",
-        "run.json",
-        "--asset-path",
-        "outputs/m.pkl",
-        "-t",
-        "model.json",
-    ]
+    words = ["-n", "v1model", "-f", "run.json", "--asset-path", "outputs/m.pkl"]
+    words += ["-t", "model.json"]
     made = data(shell, "model", "register", *words, "-w", "w", "-g", "g")
     assert (made["id"], made["experimentName"]) == ("v1model:1", "models")
     assert json.loads((shell.cwd / "model.json").read_text()) == made
