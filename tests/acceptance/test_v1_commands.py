@@ -153,6 +153,61 @@ def test_an_environment_that_a_file_names(shell: Shell) -> None:
     assert "none-such" in shell.fails("submit", "-c", "named", "train.py")
 
 
+def test_from_a_run_to_a_model(shell: Shell) -> None:
+    shell.write(
+        "train.py",
+        "import os\nos.makedirs('outputs')\nopen('outputs/m.pkl', 'w').write('model')\n",
+    )
+    config = "{environment: {python: {user_managed_dependencies: true}}}"
+    shell.write("aml_config/local.runconfig", config)
+    shell.run("run", "submit-script", "-c", "local", "-e", "models", "-t", "run.json", "train.py")
+    words = ["-n", "v1model", "-f", "run.json", "--asset-path", "outputs/m.pkl"]
+    words += ["-t", "model.json"]
+    made = data(shell, "model", "register", *words, "-w", "w", "-g", "g")
+    assert (made["id"], made["experimentName"]) == ("v1model:1", "models")
+    assert json.loads((shell.cwd / "model.json").read_text()) == made
+    assert data(shell, "model", "show", "-n", "v1model", "-w", "w", "--query", "version") == 1
+    assert data(shell, "model", "list", "-w", "w", "--query", "[0].name") == "v1model"
+    shell.run("model", "download", "-i", "v1model:1", "-t", "there", "-w", "w")
+    assert (shell.cwd / "there/m.pkl").read_text() == "model"
+    shell.write("run.json", "{}")
+    assert "'run.json' names no run" in shell.fails("model", "register", *words)
+    shell.run("model", "delete", "-i", "v1model:1", "-g", "g")
+
+
+def test_data(shell: Shell) -> None:
+    name = shell.run("datastore", "show-default", "-w", "w", "--query", "name", "-o", "tsv")[0]
+    store = ["-n", name.strip(), "-w", "w", "-g", "g"]
+    assert name.strip() in data(shell, "datastore", "list", "--query", "[].name")
+    shell.write("src/deep/a.txt", "one")
+    out, err = shell.run("datastore", "upload", *store, "-p", "src", "-u", "v1data")
+    assert json.loads(out) == {"name": name.strip(), "path": "v1data"}
+    assert "Uploaded src/deep/a.txt" in err
+    shell.write("src/deep/a.txt", "two")
+    up = ["datastore", "upload", *store, "-p", "src", "-u", "v1data"]
+    down = ["datastore", "download", *store, "-p", "v1data", "--hide-progress", "true"]
+    shell.run(*up)
+    assert data(shell, *down, "-d", "one")["downloaded"] == 1
+    assert (shell.cwd / "one/v1data/deep/a.txt").read_text() == "one"
+    shell.run(*up, "--overwrite", "true")
+    assert data(shell, *down, "-d", "one", "--overwrite")["downloaded"] == 1
+    assert (shell.cwd / "one/v1data/deep/a.txt").read_text() == "two"
+    assert "neither true nor false" in shell.fails(*up, "--overwrite", "maybe")
+    assert data(shell, "datastore", "set-default", *store)["isDefault"]
+    assert "workspace's own datastores" in shell.fails("datastore", "attach-blob", "-n", "x")
+    subprocess.run([sys.executable, "-c", DATASETS], check=True, env=shell.env, cwd=shell.cwd)
+    assert "v1digits" in data(shell, "dataset", "list", "--query", "[].name")
+    found = data(shell, "dataset", "show", "-n", "v1digits", "-v", "1")
+    assert found["source"] == [f"('{name.strip()}', 'v1files')"]
+    same = data(shell, "dataset", "show", "-i", found["registration"]["id"])
+    assert same["registration"]["name"] == "v1digits"
+    assert "one of the two" in shell.fails("dataset", "show")
+    assert "no version 'new'" in shell.fails("dataset", "show", "-n", "v1digits", "-v", "new")
+    assert "registered in Python" in shell.fails("dataset", "register", "-f", "dataset.json")
+    shell.run("dataset", "unregister", "-n", "v1digits")
+    assert "v1digits" not in data(shell, "dataset", "list", "--query", "[].name")
+
+
 def test_environments(shell: Shell) -> None:
     made = data(shell, "environment", "scaffold", "-n", "v1env", "-d", "mine", "-w", "w")
     assert (made["name"], made["version"]) == ("v1env", None)

@@ -32,6 +32,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "folder": ("turnout.cli.v1_folder", "Attach a folder: .azureml/ with run configurations"),
         "project": ("turnout.cli.v1_folder", "The same in aml_config/, as before May 2019"),
         "computetarget": ("turnout.cli.v1_computetarget", "Targets, with v1's options"),
+        "datastore": ("turnout.cli.v1_data", "Copy files to datastores and from them"),
+        "dataset": ("turnout.cli.v1_data", "List and show datasets"),
         "history": ("turnout.cli.v1_history", "List runs"),
         "workspace": ("turnout.cli.v1_workspace", "Show the workspace"),
         "configure": ("turnout.cli.v1_workspace", "Take defaults, without effect"),

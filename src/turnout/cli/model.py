@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from turnout.cli.parsing import Noun, Parser, add_json, pairs
 from turnout.cli.run import find as find_run
 from turnout.cli.terminal import ago, print_fields, print_json, print_table, printable, size
+from turnout.cli.v1_options import AsV1, add_common, add_place, answer
 from turnout.client.embedded import default_client
 from turnout.client.model import Model, from_run
 from turnout.client.model_requests import body_of
+from turnout.client.run_config_files import write
 from turnout.client.workspace import Workspace
 from turnout.spec.errors import UserError
 
@@ -33,9 +37,11 @@ def main(argv: Sequence[str]) -> int:
     models.add_argument("--run", metavar="RUN", help="only of this run")
     models.add_argument("-l", "--latest", action="store_true", help="one version of each name")
     add_json(models)
+    add_common(models, output=None)
     show = noun.verb("show", show_one, "Show a model and its files.")
     add_model(show)
     add_json(show)
+    add_common(show, output=None)
     download = noun.verb("download", download_one, "Copy the files of a model here.")
     add_model(download)
     download.add_argument(
@@ -45,6 +51,8 @@ def main(argv: Sequence[str]) -> int:
     download.add_argument("--overwrite", action="store_true", help="replace what is there")
     delete = noun.verb("delete", delete_one, "Delete one version of a model.")
     add_model(delete)
+    for parser in (download, delete):
+        add_place(parser)
     return noun.run(argv)
 
 
@@ -70,6 +78,15 @@ def declare_register(noun: Noun) -> None:
     parser.add_argument("--framework", "--model-framework", help="such as ScikitLearn")
     parser.add_argument("--framework-version", "--model-framework-version", metavar="VERSION")
     add_json(parser)
+    add_common(parser, output=None)
+    parser.add_argument(
+        "-f", "--run-metadata-file", action=AsV1, type=Path, metavar="FILE",
+        help="of the run that `turnout run submit-script -t FILE` wrote down",
+    )  # fmt: skip
+    parser.add_argument(
+        "-t", "--output-metadata-file", action=AsV1, type=Path, metavar="FILE",
+        help="write what the model is to this file, too",
+    )  # fmt: skip
 
 
 def add_model(parser: Parser) -> None:
@@ -96,18 +113,31 @@ def register(given: argparse.Namespace) -> int:
         "framework_version": given.framework_version,
     }
     workspace = Workspace()
-    if given.run:
-        run = find_run(default_client(), given.run)
+    wanted = given.run or (given.run_metadata_file and run_of(given.run_metadata_file))
+    if wanted:
+        run = find_run(default_client(), wanted)
         record = body_of(name, path, details={}, **said)
         found = from_run(workspace, run["id"], record)
     else:
         found = Model.send(workspace, path, name, details={}, **said)
-    if given.json:
+    if given.output_metadata_file:
+        write(given.output_metadata_file, json.dumps(found.serialize(), indent=2) + "\n")
+    if given.output:
+        answer(given, found.serialize())
+    elif given.json:
         print_json(found.serialize())
     else:
         total = sum(found.files.values())
         print(f"{found.id}  ({len(found.files)} files, {size(total)})")
     return 0
+
+
+def run_of(path: Path) -> str:
+    """The run that a file of `run submit-script -t` names."""
+    try:
+        return str(json.loads(path.read_text())["runId"])
+    except (OSError, ValueError, TypeError, KeyError) as e:
+        raise UserError(f"'{path}' names no run ({e!r}): it needs 'runId'.") from None
 
 
 def chosen(given: argparse.Namespace) -> Model:
@@ -118,7 +148,9 @@ def show_all(given: argparse.Namespace) -> int:
     name = given.name or given.model_name
     run = find_run(default_client(), given.run)["id"] if given.run else None
     found = Model.list(Workspace(), name, given.tag, run_id=run, latest=given.latest)
-    if given.json:
+    if given.output:
+        answer(given, [model.serialize() for model in found])
+    elif given.json:
         print_json([model.serialize() for model in found])
     elif found:
         rows = [
@@ -139,6 +171,9 @@ def show_all(given: argparse.Namespace) -> int:
 
 def show_one(given: argparse.Namespace) -> int:
     found = chosen(given)
+    if given.output:
+        answer(given, found.serialize())
+        return 0
     if given.json:
         print_json(found.serialize())
         return 0

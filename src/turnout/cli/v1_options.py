@@ -59,6 +59,12 @@ def add_common(parser: argparse.ArgumentParser, *, output: str | None = "json") 
     add_quiet(group)
 
 
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Where the workspace is, for a command whose answer is not v1's."""
+    for names in IGNORED:
+        parser.add_argument(*names, dest="ignored", help=argparse.SUPPRESS)
+
+
 def add_quiet(group: Any) -> None:
     for name in ("--verbose", "--debug", "--only-show-errors"):
         group.add_argument(name, dest="ignored", action="store_true", help=argparse.SUPPRESS)

@@ -30,8 +30,8 @@ Its output goes to stderr, and what v1 printed at the end, JSON, to stdout."""
 ABSENT = {
     "submit-hyperdrive": "Sweeps (HyperDrive) are not in this version",
     "submit-pipeline": "Pipelines are not in this version",
-    "monitor-tensorboard": "TensorBoard is not started here. Copy what the run logged with "
-    "`turnout run download RUN logs`, and point TensorBoard at it",
+    "monitor-tensorboard": "TensorBoard is not started here: `turnout run tensorboard RUN` writes "
+    "what it reads, and says how to start it",
 }
 LOCAL = "local"
 

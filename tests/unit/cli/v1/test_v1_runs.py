@@ -10,10 +10,10 @@ import pytest
 from fake_v1 import RUN, FakeClient, Out, call
 
 from turnout.cli import main as cli
-from turnout.cli import v1_folder, v1_options, v1_run
+from turnout.cli import v1_data, v1_folder, v1_options, v1_run
 
 
-@pytest.mark.parametrize("module", [v1_run, v1_options, v1_folder])
+@pytest.mark.parametrize("module", [v1_data, v1_run, v1_options, v1_folder])
 def test_examples(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
