@@ -10,7 +10,7 @@ import threading
 import time
 
 from turnout.payload import rundir
-from turnout.payload.mlflow.runs import NUMBERS, Runs, View, outside
+from turnout.payload.mlflow.runs import NUMBERS, PARAMETER, Runs, View, outside
 from turnout.payload.models import asked
 from turnout.payload.sinks import CHILDREN, sink_of
 from turnout.payload.tracking import current_run
@@ -40,7 +40,10 @@ class FolderRuns(Runs):
         self.offset = 0
         run = current_run(True)
         view = View(run.id, self.name, run.name, None)
-        view.tags, view.properties = run.get_tags(), run.get_properties()
+        view.tags = run.get_tags()
+        # Parameters of the attempt before must not stop this one, where they may be others.
+        given = run.get_properties().items()
+        view.properties = {k: v for k, v in given if not k.startswith(PARAMETER)}
         view.user = user_name()
         status = rundir.read_mapping(os.path.join(self.folder, rundir.STATUS))
         view.started = int(1000 * (status.get("started_at") or time.time()))
