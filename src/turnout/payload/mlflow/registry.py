@@ -11,7 +11,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.abstract_store import AbstractStore
-from mlflow.utils import search_utils
 
 from turnout.payload.mlflow.runs import inside, outside
 from turnout.payload.mlflow.store import ARTIFACTS, Store, made, refusal
@@ -53,13 +52,14 @@ class Registry(AbstractStore):
         self, filter_string: Any = None, max_results: Any = 100, order_by: Any = None,
         page_token: Any = None,
     ) -> Any:  # fmt: skip
+        from mlflow.utils.search_utils import SearchModelUtils as Search
+
         names: Dict[str, List[Dict[str, Any]]] = {}
         for model in self.runs.models(None):
             names.setdefault(model["name"], []).append(model)
         found = [registered(name, versions) for name, versions in names.items()]
-        search = search_utils.SearchModelUtils
-        found = search.sort(search.filter(found, filter_string), order_by)
-        page, token = search.paginate(found, page_token, max_results or 100)
+        found = Search.sort(Search.filter(found, filter_string), order_by)
+        page, token = Search.paginate(found, page_token, max_results or 100)
         return PagedList(page, token)
 
     def list_registered_models(self, max_results: Any = None, page_token: Any = None) -> Any:
@@ -158,6 +158,8 @@ class Registry(AbstractStore):
         self, filter_string: Any = None, max_results: Any = None, order_by: Any = None,
         page_token: Any = None,
     ) -> Any:  # fmt: skip
+        from mlflow.utils import search_utils
+
         found = [version_of(model) for model in self.runs.models(None)]
         search = getattr(search_utils, "SearchModelVersionUtils", None)
         if search is None:  # MLflow 1 asks by name or by run.
