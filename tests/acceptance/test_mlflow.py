@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from turnout import CondaDependencies, Experiment, Run, ScriptRunConfig, Workspace
+from turnout import CondaDependencies, Experiment, Model, Run, ScriptRunConfig, Workspace
 from turnout.client.embedded import default_client
 from turnout.testing.missing import missing
 from turnout.testing.waiting import wait_until
@@ -51,7 +51,7 @@ assert pathlib.Path(where, "deep/model.bin").read_bytes() == b"model"
 
 NOTEBOOK = """
 import json, mlflow
-from turnout import CondaDependencies, Experiment, Run, Workspace
+from turnout import CondaDependencies, Experiment, Model, Run, Workspace
 
 ws = Workspace()
 mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())
@@ -255,6 +255,69 @@ def test_a_notebook_logs_to_the_workspace(ws: Workspace) -> None:
     assert done.returncode == 0, done.stderr
     found = Run.get(ws, done.stdout.splitlines()[-1])
     assert found.get_file_names() == ["notes/hello.txt"]
+
+
+REGISTERS = """
+import mlflow, pathlib
+
+with mlflow.start_run() as run:
+    pathlib.Path("made").mkdir()
+    pathlib.Path("made/MLmodel").write_text("flavors: {}")
+    mlflow.log_artifacts("made", "model")
+    first = mlflow.register_model(f"runs:/{run.info.run_id}/model", "from-mlflow")
+    again = mlflow.register_model(f"runs:/{run.info.run_id}/model", "from-mlflow")
+client = mlflow.tracking.MlflowClient()
+assert (first.version, again.version) == ("1", "1"), (first, again)
+client.set_model_version_tag("from-mlflow", "1", "kind", "test")
+client.transition_model_version_stage("from-mlflow", "1", "Staging") if hasattr(
+    client, "transition_model_version_stage") else None
+found = client.get_model_version("from-mlflow", "1")
+assert (found.tags, found.run_id) == ({"kind": "test"}, run.info.run_id), found
+assert [v.version for v in client.search_model_versions("name='from-mlflow'")] == ["1"]
+where = mlflow.artifacts.download_artifacts(artifact_uri="models:/from-mlflow/1")
+assert pathlib.Path(where, "MLmodel").read_text() == "flavors: {}"
+try:
+    mlflow.register_model(f"runs:/{run.info.run_id}/nothing", "none")
+except mlflow.exceptions.MlflowException as e:
+    print(e)
+else:
+    raise AssertionError("registered nothing")
+"""
+
+READS = """
+import json, mlflow, pathlib
+from turnout import Workspace
+
+mlflow.set_tracking_uri(Workspace().get_mlflow_tracking_uri())
+client = mlflow.tracking.MlflowClient()
+with mlflow.start_run() as run:
+    mlflow.log_text("flavors: {}", "model/MLmodel")
+made = mlflow.register_model(f"runs:/{run.info.run_id}/model", "from-mlflow")
+client.set_registered_model_alias("from-mlflow", "champion", made.version)
+client.set_registered_model_alias("from-mlflow", "champion", "1")
+assert [m.name for m in client.search_registered_models("name='from-mlflow'")] == ["from-mlflow"]
+assert client.get_registered_model("from-mlflow").aliases == {"champion": "1"}
+assert client.get_model_version_by_alias("from-mlflow", "champion").tags == {"kind": "test"}
+for uri in ("models:/from-mlflow/1", "models:/from-mlflow@champion", "models:/from-mlflow/latest"):
+    where = mlflow.artifacts.download_artifacts(artifact_uri=uri)
+    assert pathlib.Path(where, "MLmodel").read_text() == "flavors: {}"
+client.delete_model_version("from-mlflow", made.version)
+print(made.version)
+"""
+
+
+def test_models_are_registered_in_the_workspace(ws: Workspace) -> None:
+    run = completed(ws, REGISTERS)
+    (model,) = Model.list(ws, name="from-mlflow")
+    assert (model.version, model.run_id) == (1, run.id)
+    assert model.tags["kind"] == "test"
+    assert list(model.files) == ["model/MLmodel"]
+    done = subprocess.run(
+        [sys.executable, "-c", READS], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "2"
+    assert [m.version for m in Model.list(ws, name="from-mlflow")] == [1]
 
 
 BATCHES = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import urllib.request
 import zlib
@@ -112,7 +113,9 @@ def test_it_shows_what_a_run_writes(ws: Workspace, tmp_path: Path) -> None:
         with pytest.raises(UserErrorException, match=f"did not start on port {port}"):
             Tensorboard([], local_root=tmp_path / "other", port=port).start()
         go.touch()
-        run.wait_for_completion()
+        said = io.StringIO()
+        run.wait_for_completion(show_output=True, out=said)
+        assert "second" not in said.getvalue()
         wait_until(lambda: copy.read_bytes() == b"first second", "the second part")
     finally:
         go.touch()

@@ -12,9 +12,9 @@ from turnout.client import embedded
 from turnout.client.http import Client, segment
 from turnout.client.run import PAGE, start
 from turnout.client.sinks import ServiceSink
-from turnout.payload import values
+from turnout.payload import models, values
 from turnout.payload.mlflow.runs import Runs, View
-from turnout.spec.errors import NotFoundError
+from turnout.spec.errors import NotFoundError, UserError
 from turnout.spec.runs import check_name
 
 #: Sent as changes of the run's row, which a record cannot make of a run that is over.
@@ -112,19 +112,78 @@ class ServiceRuns(Runs):
 
     def files(self, run: str) -> dict[str, int]:
         try:
-            found = self.client.get(f"/v1/runs/{segment(run)}/files")["files"]
+            if "/" in run:
+                name, _, version = run.partition("/")
+                found = self.client.get(f"/v1/models/{segment(name)}", {"version": version})
+            else:
+                found = self.client.get(f"/v1/runs/{segment(run)}/files")
         except NotFoundError:
             raise KeyError(run) from None
+        found = found["files"]
         return {file["name"]: file["size"] for file in found}
 
     def put_file(self, run: str, name: str, path: str) -> None:
         ServiceSink(self.client, run).put_file(values.file_name(name), path)
 
     def fetch(self, run: str, name: str, path: str) -> None:
+        area = "models" if "/" in run else "runs"
         try:
-            self.client.download(f"/v1/runs/{segment(run)}/files/{segment(name)}", Path(path))
+            self.client.download(f"/v1/{area}/{segment(run)}/files/{segment(name)}", Path(path))
         except NotFoundError:
             raise KeyError(name) from None
+
+    # -- models ---------------------------------------------------------------------------------
+
+    def models(self, name: str | None) -> list[dict[str, Any]]:
+        found = self.client.get("/v1/models", {"name": name})["models"]
+        return [model_of(view) for view in found]
+
+    def add_model(
+        self, name: str, run: str, path: str, tags: dict[str, Any], description: str | None
+    ) -> dict[str, Any]:
+        said = models.asked(name, path, tags, None, None, None, description, {})
+        body = {"key": os.urandom(16).hex(), "run": run, **said}
+        try:
+            return model_of(self.client.post("/v1/models", body))
+        except UserError as e:
+            raise values.TrackingError(e.message) from None
+
+    def change_model(
+        self,
+        model: dict[str, Any],
+        set: dict[str, Any] | None = None,
+        remove: Iterable[str] = (),
+        description: str | None = None,
+    ) -> None:
+        body: dict[str, Any] = {
+            "tags": {"set": values.texts(set or {}, "Tags"), "remove": list(remove)}
+        }
+        if description is not None:
+            body["description"] = description
+        self.client.request("PATCH", address_of(model), body)
+
+    def delete_model(self, model: dict[str, Any]) -> None:
+        self.client.request("DELETE", address_of(model))
+
+
+def address_of(model: dict[str, Any]) -> str:
+    return f"/v1/models/{segment(model['name'])}/{model['version']}"
+
+
+def model_of(view: dict[str, Any]) -> dict[str, Any]:
+    """A model's version as `Runs` has it; MLflow looks for its files in the folder that it is."""
+    tops = {file["name"].partition("/") for file in view["files"]}
+    folders = {top for top, slash, _ in tops if slash}
+    folder = f"/{folders.pop()}" if len(folders) == len({top for top, _, _ in tops}) == 1 else ""
+    return {
+        "name": view["name"],
+        "version": view["version"],
+        "run": view["run"],
+        "uri": f"turnout://models/{view['name']}/{view['version']}{folder}",
+        "tags": view["tags"],
+        "description": view["description"],
+        "at": milliseconds(view["created_at"]),
+    }
 
 
 def records_after(client: Client, run: str, after: int) -> tuple[list[dict[str, Any]], int]:

@@ -11,6 +11,8 @@ from turnout.client.http import Client
 
 #: What exactly the environment holds, and what the run uses: kept with it, nothing to watch.
 SILENT = ("azureml-logs/25_environment_lock.txt", "azureml-logs/80_usage.jsonl")
+#: Part of the names of TensorBoard's files, which are no text.
+EVENTS = ".tfevents."
 LOGS = (
     "azureml-logs/20_image_build_log.txt",
     "azureml-logs/60_control_log.txt",
@@ -36,6 +38,8 @@ def show(client: Client, run: str, out: TextIO | None = None) -> dict[str, Any]:
     for event in follow(client, run, dict.fromkeys(SILENT, NOTHING)):
         if event.kind == "log":
             name, text = event.data["name"], event.data["text"]
+            if EVENTS in name:
+                continue
             if name != current:
                 current = name
                 title = f"Streaming {name}"

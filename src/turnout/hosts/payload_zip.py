@@ -22,6 +22,7 @@ TOP = {
 PLUGIN = "turnout_run.dist-info"
 ENTRY_POINTS = {
     "mlflow.tracking_store": "turnout = turnout.payload.mlflow.plugin:tracking_store",
+    "mlflow.model_registry_store": "turnout = turnout.payload.mlflow.plugin:model_registry_store",
     "mlflow.artifact_repository": "turnout = turnout.payload.mlflow.plugin:artifact_repository",
     "mlflow.run_context_provider": "turnout = turnout.payload.mlflow.plugin:RunContext",
 }

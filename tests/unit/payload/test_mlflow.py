@@ -57,6 +57,7 @@ def test_every_python_finds_the_entry_points(python: str, tmp_path: Path) -> Non
         names = [line.partition(" ")[2] for line in done.stdout.splitlines()]
         assert names == [
             "[('turnout', 'tracking_store')]",
+            "[('turnout', 'model_registry_store')]",
             "[('turnout', 'artifact_repository')]",
             "[('turnout', 'RunContext')]",
             "False",

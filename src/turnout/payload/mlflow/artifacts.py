@@ -19,18 +19,23 @@ if TYPE_CHECKING:
 
     from turnout.payload.mlflow.runs import Runs
 
+MODELS = "turnout://models/"
+
 
 class Artifacts(ArtifactRepository):
-    """Files below `turnout://artifacts/<run>[/<folder>]`."""
+    """Files below `turnout://artifacts/<run>[/…]` or `turnout://models/<name>/<version>[/…]`."""
 
     def __init__(self, runs: Runs, artifact_uri: str) -> None:
         super().__init__(artifact_uri)
-        run, _, folder = artifact_uri[len(ARTIFACTS) :].partition("/")
-        if not artifact_uri.startswith(ARTIFACTS) or not run:
-            raise refusal("'%s' is no address of a run's files." % artifact_uri)
+        parts = artifact_uri.rstrip("/").split("/")
+        area = "/".join(parts[:3]) + "/"
+        #: How many parts of the address are the run's or the model's.
+        count = {ARTIFACTS: 1, MODELS: 2}.get(area, 0)
+        if not count or len(parts) < 3 + count:
+            raise refusal("'%s' is no address of a run's or a model's files." % artifact_uri)
         self.runs = runs
-        self.run = inside(run)
-        self.folder = folder.strip("/")
+        self.run = inside("/".join(parts[3 : 3 + count]))
+        self.folder = "/".join(parts[3 + count :])
 
     def name(self, *parts: Optional[str]) -> str:
         joined = posixpath.join(self.folder, *(part for part in parts if part))
@@ -68,7 +73,7 @@ class Artifacts(ArtifactRepository):
             return self.runs.files(self.run)
         except KeyError:
             raise MlflowException(
-                "There is no run '%s' within reach." % self.run, RESOURCE_DOES_NOT_EXIST
+                "There is no '%s' within reach." % self.run, RESOURCE_DOES_NOT_EXIST
             ) from None
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
@@ -77,7 +82,7 @@ class Artifacts(ArtifactRepository):
             self.runs.fetch(self.run, name, local_path)
         except KeyError:
             raise MlflowException(
-                "Run '%s' has no file '%s'." % (self.run, name), RESOURCE_DOES_NOT_EXIST
+                "'%s' has no file '%s'." % (self.run, name), RESOURCE_DOES_NOT_EXIST
             ) from None
 
     def delete_artifacts(self, artifact_path: Optional[str] = None) -> None:

@@ -10,14 +10,15 @@ import threading
 import time
 
 from turnout.payload import rundir
-from turnout.payload.mlflow.runs import NUMBERS, Runs, View
+from turnout.payload.mlflow.runs import NUMBERS, PARAMETER, Runs, View, outside
+from turnout.payload.models import asked
 from turnout.payload.sinks import CHILDREN, sink_of
 from turnout.payload.tracking import current_run
 from turnout.payload.values import TrackingError, decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Optional
+    from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 OUTPUTS = "outputs"
 
@@ -39,11 +40,16 @@ class FolderRuns(Runs):
         self.offset = 0
         run = current_run(True)
         view = View(run.id, self.name, run.name, None)
-        view.tags, view.properties = run.get_tags(), run.get_properties()
+        view.tags = run.get_tags()
+        # Parameters of the attempt before must not stop this one, where they may be others.
+        given = run.get_properties().items()
+        view.properties = {k: v for k, v in given if not k.startswith(PARAMETER)}
         view.user = user_name()
         status = rundir.read_mapping(os.path.join(self.folder, rundir.STATUS))
         view.started = int(1000 * (status.get("started_at") or time.time()))
         self.known = {run.id: view}
+        #: What is to be registered when the run is over, by run, name and path.
+        self.asked: Dict[Tuple[str, str, str], Dict[str, Any]] = {}
 
     def look(self) -> Dict[str, View]:
         """All runs, with what was written by now."""
@@ -65,6 +71,8 @@ class FolderRuns(Runs):
             view = self.known[record.get("run") or str(self.around)]
             if record["t"] == "child":
                 self.add_child(view, record)
+            elif record["t"] == "model":
+                self.add_asked(view.id, record)
             else:
                 apply(view, record, view.id != self.around)
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -77,6 +85,21 @@ class FolderRuns(Runs):
         child.user = parent.user
         child.tags = dict(record.get("tags") or {})
         self.known.setdefault(child.id, child)
+
+    def add_asked(self, run: str, record: Dict[str, Any]) -> None:
+        """Asked for again, it is the same one: so the service takes it, too."""
+        key = (run, record["name"], record["path"])
+        same = [k for k in self.asked if k[1] == key[1]]
+        self.asked[key] = {
+            "name": record["name"],
+            "version": self.asked[key]["version"] if key in self.asked else len(same) + 1,
+            "run": run,
+            "path": record["path"],
+            "uri": "turnout://artifacts/%s/%s" % (outside(run), record["path"]),
+            "tags": record.get("tags") or {},
+            "description": record.get("description") or "",
+            "at": int(1000 * record["at"]),
+        }
 
     # -- experiments: a script has one ------------------------------------------------------------
 
@@ -135,6 +158,41 @@ class FolderRuns(Runs):
                         inner = os.path.relpath(path, base).replace(os.sep, "/")
                         found[prefix + inner] = os.path.getsize(path)
         return found
+
+    # -- models -----------------------------------------------------------------------------------
+
+    def models(self, name: Optional[str]) -> List[Dict[str, Any]]:
+        self.look()
+        found = [dict(x) for x in self.asked.values() if name in (None, x["name"])]
+        return sorted(found, key=lambda x: -x["version"])
+
+    def add_model(
+        self, name: str, run: str, path: str, tags: Dict[str, Any], description: Optional[str]
+    ) -> Dict[str, Any]:
+        files = self.files(run)
+        if path not in files and not any(file.startswith(path + "/") for file in files):
+            raise TrackingError("Run '%s' has no file or folder '%s' to register." % (run, path))
+        self.ask(run, name, path, tags, description)
+        return next(x for x in self.models(name) if (x["run"], x["path"]) == (run, path))
+
+    def ask(
+        self, run: str, name: str, path: str, tags: Dict[str, Any], description: Optional[str]
+    ) -> None:
+        record = asked(name, path, tags, None, None, None, description, {})
+        self.write(run, [{"t": "model", **record}])
+
+    def change_model(
+        self, model: Dict[str, Any], set: Optional[Dict[str, Any]] = None,
+        remove: Iterable[str] = (), description: Optional[str] = None,
+    ) -> None:  # fmt: skip
+        tags = {k: v for k, v in model["tags"].items() if k not in remove}
+        said = model["description"] if description is None else description
+        self.ask(model["run"], model["name"], model["path"], {**tags, **(set or {})}, said)
+
+    def delete_model(self, model: Dict[str, Any]) -> None:
+        raise TrackingError(
+            "The model '%s' is registered when the run is over; delete it then." % model["name"]
+        )
 
     def put_file(self, run: str, name: str, path: str) -> None:
         self.sink.put_file(name, path, None if run == self.around else run)

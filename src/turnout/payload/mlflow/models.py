@@ -121,7 +121,9 @@ class ModelStore:
         for name in experiment_names(self.runs, experiment_ids):
             for view in self.runs.views(name):
                 found += [model_of(view, fields) for fields in models_of(view)]
-        found = Search.sort(Search.filter_logged_models(found, filter_string, datasets), order_by)
+        # MLflow 3.0 does not know `datasets`.
+        more = (datasets,) if datasets else ()
+        found = Search.sort(Search.filter_logged_models(found, filter_string, *more), order_by)
         page, token = Search.paginate(found, page_token, max_results or 100)
         return PagedList(page, token)
 

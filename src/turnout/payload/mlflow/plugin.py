@@ -25,8 +25,15 @@ def tracking_store(store_uri: str, artifact_uri: Any = None, **kwargs: Any) -> A
     return Store(runs())
 
 
+def model_registry_store(store_uri: str, *args: Any, **kwargs: Any) -> Any:
+    """The registry of models of `turnout://…`."""
+    from turnout.payload.mlflow.registry import Registry
+
+    return Registry(runs())
+
+
 def artifact_repository(artifact_uri: str, *args: Any, **kwargs: Any) -> Any:
-    """The files of the run that `turnout://artifacts/<run>` names."""
+    """The files of what `turnout://artifacts/<run>` or `turnout://models/<name>/<n>` names."""
     from turnout.payload.mlflow.artifacts import Artifacts
 
     return Artifacts(runs(), artifact_uri)

@@ -67,7 +67,7 @@ class Runs:
         raise NotImplementedError
 
     def files(self, run: str) -> Dict[str, int]:
-        """Sizes by name."""
+        """Sizes by name. `run`, here and in `fetch`, may be a model: "NAME/VERSION"."""
         raise NotImplementedError
 
     def put_file(self, run: str, name: str, path: str) -> None:
@@ -75,6 +75,27 @@ class Runs:
 
     def fetch(self, run: str, name: str, path: str) -> None:
         """Copy a file to `path`."""
+        raise NotImplementedError
+
+    # -- models: {"name", "version", "run", "uri", "tags", "description", "at" (ms)} --------------
+
+    def models(self, name: Optional[str]) -> List[Dict[str, Any]]:
+        """All, or those of the name; the newest first."""
+        raise NotImplementedError
+
+    def add_model(
+        self, name: str, run: str, path: str, tags: Dict[str, Any], description: Optional[str]
+    ) -> Dict[str, Any]:
+        """Make a version of a file or folder of the run. ValueError when that cannot be."""
+        raise NotImplementedError
+
+    def change_model(
+        self, model: Dict[str, Any], set: Optional[Dict[str, Any]] = None,
+        remove: Iterable[str] = (), description: Optional[str] = None,
+    ) -> None:  # fmt: skip
+        raise NotImplementedError
+
+    def delete_model(self, model: Dict[str, Any]) -> None:
         raise NotImplementedError
 
 

@@ -28,7 +28,6 @@ from mlflow.protos.databricks_pb2 import (
 )
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.tracking.abstract_store import AbstractStore
-from mlflow.utils.search_utils import SearchUtils
 
 from turnout.payload.mlflow.datasets import inputs_of, kept
 from turnout.payload.mlflow.models import ModelStore, outputs_of
@@ -64,17 +63,15 @@ class Store(ModelStore, AbstractStore):
         self, view_type: Any = ViewType.ACTIVE_ONLY, max_results: Any = 1000,
         filter_string: Any = None, order_by: Any = None, page_token: Any = None,
     ) -> Any:  # fmt: skip
-        from mlflow.utils.search_utils import SearchExperimentsUtils
+        from mlflow.utils.search_utils import SearchExperimentsUtils as Search
 
         wanted = {ViewType.ACTIVE_ONLY: ("active",), ViewType.DELETED_ONLY: ("deleted",)}
         found = [experiment_of(x) for x in self.runs.experiments()]
         stages = wanted.get(view_type, ("active", "deleted"))
         found = [x for x in found if x.lifecycle_stage in stages]
-        found = SearchExperimentsUtils.filter(found, filter_string)
-        found = SearchExperimentsUtils.sort(
-            found, order_by or ["creation_time DESC", "experiment_id ASC"]
-        )
-        page, token = SearchUtils.paginate(found, page_token, max_results)
+        found = Search.filter(found, filter_string)
+        found = Search.sort(found, order_by or ["creation_time DESC", "experiment_id ASC"])
+        page, token = Search.paginate(found, page_token, max_results)
         return PagedList(page, token)
 
     def list_experiments(
@@ -253,6 +250,8 @@ class Store(ModelStore, AbstractStore):
         found = [metric_of(metric_key, point) for point in series]
         if max_results is None:
             return PagedList(found, None)
+        from mlflow.utils.search_utils import SearchUtils
+
         page, token = SearchUtils.paginate(found, page_token, max_results)
         return PagedList(page, token)
 
@@ -260,6 +259,9 @@ class Store(ModelStore, AbstractStore):
         self, experiment_ids: Any, filter_string: Any, run_view_type: Any, max_results: Any,
         order_by: Any, page_token: Any,
     ) -> Any:  # fmt: skip
+        # Late: in MLflow 1 it needs a package that not everybody has who only logs.
+        from mlflow.utils.search_utils import SearchUtils
+
         found: List[Any] = []
         if run_view_type != ViewType.DELETED_ONLY:
             for name in experiment_names(self.runs, experiment_ids):
