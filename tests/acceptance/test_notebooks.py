@@ -238,3 +238,31 @@ def test_old_names_can_be_left_gone(notebook: Execute) -> None:
         TURNOUT_ERAS="0",
     )
     assert "cannot import name 'Mapping'" in printed(cell)
+
+
+# -- what a cell ends with -----------------------------------------------------------------------
+
+
+def test_a_last_expression_is_a_table(notebook: Execute) -> None:
+    """Each kind of thing of the workspace, and each dictionary of them; nothing of it is HTML."""
+    cells = notebook(
+        "import pathlib\n"
+        "from azureml.core import Dataset, Environment, Experiment, Model, Workspace\n"
+        "ws = Workspace(workspace_name='shown')\nexp = Experiment(ws, 'shown')\n"
+        "run = exp.start_logging(tags={'<i>': '<b>'})\nrun.complete()\n"
+        "env = Environment('shown')\n"
+        "env.environment_variables = {'A': '<b>'}\nenv.register(ws)\n"
+        "pathlib.Path('m.txt').write_text('model')\n"
+        "model = Model.register(ws, 'm.txt', 'shown-model', tags={'<b>': None})\n"
+        "store = ws.get_default_datastore()\nstore.upload_files(['m.txt'], target_path='shown')\n"
+        "data = Dataset.File.from_files((store, 'shown'))\n"
+        "data = data.register(ws, 'shown data', '<b>', create_new_version=True)",
+        "ws", "exp", "run", "env", "model", "ws.experiments", "ws.environments", "ws.models",
+        "ws.datasets", "ws.datastores", "ws.compute_targets",
+    )  # fmt: skip
+    pictures = [shown(cell) for cell in cells[1:]]
+    assert all(picture.startswith("<table>") for picture in pictures)
+    assert not any("<b>" in picture for picture in pictures)
+    named = ["shown", "shown", "Completed", "shown", "shown-model", "shown", "shown",
+             "shown-model", "shown data", "yes", ""]  # fmt: skip
+    assert [n for n, picture in zip(named, pictures, strict=True) if n not in picture] == []

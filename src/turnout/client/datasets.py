@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from turnout.client.dataset_inputs import DatasetConsumptionConfig
 from turnout.client.exceptions import UserErrorException
 from turnout.client.http import segment
+from turnout.client.markup import Named
 from turnout.payload import inputs
 from turnout.payload.inputs import LocalMount
 from turnout.payload.tables import Table, fraction, seed_of
@@ -68,6 +69,14 @@ class AbstractDataset:
         shown = [source.path for source in self.sources]
         return f"{type(self).__name__}({shown!r})"
 
+    def _summary(self) -> dict[str, object]:
+        return {
+            "Name": self.name,
+            "Version": self.version,
+            "Kind": type(self).__name__,
+            "Description": self.description,
+        }
+
     # -- kept under a name ----------------------------------------------------------------------
 
     @staticmethod
@@ -92,7 +101,7 @@ class AbstractDataset:
     def get_all(workspace: Workspace) -> dict[str, Any]:
         """The newest version of each registered dataset, by name."""
         found = workspace.client.get("/v1/datasets")["datasets"]
-        return {view["name"]: from_view(workspace, view) for view in found}
+        return Named({view["name"]: from_view(workspace, view) for view in found})
 
     def register(
         self: D,

@@ -69,6 +69,10 @@ class Datastore(AbstractDatastore):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} of type {self.datastore_type}>"
 
+    def _summary(self) -> dict[str, object]:
+        default = "yes" if self.is_default else ""
+        return {"Name": self.name, "Type": self.datastore_type, "Default": default}
+
     @staticmethod
     def get(workspace: Workspace, datastore_name: str) -> Datastore:
         return Datastore(workspace, datastore_name)

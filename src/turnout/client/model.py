@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from turnout.client.exceptions import ModelNotFoundException, UserErrorException
 from turnout.client.http import segment
+from turnout.client.markup import facts
 from turnout.client.model_requests import (
     body_of,
     conditions,
@@ -181,6 +182,13 @@ class Model:
             f"Model(workspace={self.workspace!r}, name={self.name}, id={self.id}, "
             f"version={self.version}, tags={self.tags}, properties={self.properties})"
         )
+
+    def _repr_html_(self) -> str:
+        return facts({**self._summary(), "Description": self.description, "Run": self.run_id})
+
+    def _summary(self) -> dict[str, object]:
+        tags = ", ".join(k if v is None else f"{k}={v}" for k, v in self.tags.items())
+        return {"Name": self.name, "Version": self.version, "Tags": tags}
 
     # -- registering ----------------------------------------------------------------------------
 

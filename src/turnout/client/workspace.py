@@ -193,7 +193,7 @@ class Workspace:
         """The newest version of each registered model, by name."""
         from turnout.client.model import Model
 
-        return {model.name: model for model in Model.list(self, latest=True)}
+        return Named({model.name: model for model in Model.list(self, latest=True)})
 
     @property
     def webservices(self) -> dict[str, Any]:
@@ -216,7 +216,7 @@ class Workspace:
         from turnout.client.datastore import Datastore
 
         views = self.client.get("/v1/datastores")["datastores"]
-        return {view["name"]: Datastore(self, view["name"]) for view in views}
+        return Named({view["name"]: Datastore(self, view["name"]) for view in views})
 
     def get_default_datastore(self) -> Datastore:
         from turnout.client.datastore import Datastore

@@ -13,6 +13,8 @@ VERSION = re.compile(r"(?:===|==|~=|!=|<=|>=|<|>)[A-Za-z0-9.*+!_-]+")
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 #: Names that Turnout itself stands in for: a v1 script finds its `azureml` in the payload.
 PROVIDED = re.compile(r"azureml(-.*)?")
+#: What two of them brought that scripts use: tables are read with it.
+BROUGHT = {"azureml-dataprep": ["pandas"], "azureml-dataset-runtime": ["pandas", "pyarrow"]}
 
 
 def normalize(line: str) -> str:
@@ -75,8 +77,19 @@ def split_provided(lines: Iterable[str]) -> tuple[list[str], list[str]]:
     provided: set[str] = set()
     for line in lines:
         text = normalize(line)
-        name = re.split(r"[^a-z0-9-]", text, maxsplit=1)[0]
+        name = name_of(text)
         (provided if PROVIDED.fullmatch(name) else wanted).add(
             name if PROVIDED.fullmatch(name) else text
         )
+    listed = {name_of(text) for text in wanted}
+    for name in provided & BROUGHT.keys():
+        wanted.update(package for package in BROUGHT[name] if package not in listed)
     return sorted(wanted), sorted(provided)
+
+
+def name_of(requirement: str) -> str:
+    """
+    >>> name_of("scikit-learn[x]<2")
+    'scikit-learn'
+    """
+    return re.split(r"[^a-z0-9-]", requirement, maxsplit=1)[0]

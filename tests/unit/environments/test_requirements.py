@@ -52,3 +52,10 @@ def test_what_turnout_provides() -> None:
         ["azuremlx", "numpy"],
         ["azureml", "azureml-core", "azureml-defaults"],
     )
+
+
+def test_what_a_part_of_v1_brought_is_brought() -> None:
+    """Scripts read tables with pandas, and list what had it."""
+    assert split_provided(["azureml-dataprep[fuse]"]) == (["pandas"], ["azureml-dataprep"])
+    wanted, _ = split_provided(["azureml-dataset-runtime", "pandas==2.2", "pyarrow[x]"])
+    assert wanted == ["pandas==2.2", "pyarrow[x]"]
