@@ -76,7 +76,10 @@ def runs() -> Runs:
 
             _runs.setdefault(folder, FolderRuns(folder))
         else:
-            from turnout.client.mlflow_runs import ServiceRuns
+            # By name: what travels knows nothing of the SDK, which a script may lack.
+            from importlib import import_module
+
+            ServiceRuns = import_module("turnout.client.mlflow_runs").ServiceRuns  # noqa: N806
 
             _runs.setdefault(folder, ServiceRuns())
     return _runs[folder]

@@ -33,6 +33,8 @@ HOMES: Dict[str, str] = {
         AzureMLException ProjectSystemException TrainingException
     """),
     "_OfflineRun": "turnout.payload.tracking:OfflineRun",
+    "Tensorboard": "turnout.client.tensorboard:Tensorboard",
+    "export_to_tensorboard": "turnout.client.tensorboard_export:export_to_tensorboard",
     "Keyvault": "turnout.client.keyvault:Keyvault",
     "Model": "turnout.client.model:Model",
     "ResourceConfiguration": "turnout.client.resource_configuration:ResourceConfiguration",
