@@ -79,7 +79,7 @@ def runs() -> Runs:
             # By name: what travels knows nothing of the SDK, which a script may lack.
             from importlib import import_module
 
-            ServiceRuns = import_module("turnout.client.mlflow_runs").ServiceRuns  # noqa: N806
+            ServiceRuns = import_module("turnout.client.mlflow_runs").ServiceRuns
 
             _runs.setdefault(folder, ServiceRuns())
     return _runs[folder]
