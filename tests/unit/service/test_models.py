@@ -78,7 +78,7 @@ async def test_a_file_that_is_a_folder_already(web: httpx.AsyncClient) -> None:
     for name in ("a", "a/b/c"):
         answer = await web.put(f"/v1/model-files/{KEY}/{name}", content=b"")
         assert answer.status_code == 400
-        assert f"'{name}' cannot be a file of the model" in answer.json()["error"]["message"]
+        assert f"'{name}' cannot be written: it is a folder" in answer.json()["error"]["message"]
 
 
 async def test_files_of_a_run_are_copied(web: httpx.AsyncClient, run: str) -> None:

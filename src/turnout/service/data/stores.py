@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from turnout.service.files import inner_path, place, receive
 from turnout.spec.data import WEB, DataSource
 from turnout.spec.errors import NotFoundError, TargetError, UserError
 from turnout.spec.records import nearest
@@ -52,10 +53,8 @@ class DataStores:
         """The path of a file or folder. Names from outside never leave the datastore, also not
         over a link."""
         root = self.root(store)
-        pieces = name.strip("/").split("/") if name.strip("/") else []
-        if "\0" in name or any(p in ("", ".", "..") for p in pieces):
-            raise UserError(f"'{name}' cannot be the name of a file in a datastore.")
-        path = root.joinpath(*pieces)
+        inner = name.strip("/")
+        path = inner_path(root, inner, "a datastore's file") if inner else root
         if os.path.islink(path) or not path.resolve().is_relative_to(root.resolve()):  # noqa: PTH114
             raise UserError(f"'{name}' leads out of the datastore '{store}'.")
         return path
@@ -75,11 +74,8 @@ class DataStores:
         goal = self.path(store, name)
         temporary = self.temporary()
         try:
-            with temporary.open("wb") as file:
-                async for data in stream:
-                    file.write(data)
-                size = file.tell()
-            self.put(store, name, temporary, goal)
+            size = await receive(stream, temporary)
+            place(temporary, goal, name)
         finally:
             temporary.unlink(missing_ok=True)
         return size
@@ -88,16 +84,6 @@ class DataStores:
         folder = self.home / "datastores" / ".parts"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder / secrets.token_hex(8)
-
-    def put(self, store: str, name: str, source: Path, goal: Path) -> None:
-        try:
-            goal.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(goal)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise UserError(
-                f"'{name}' cannot be written to '{store}': part of its name is a file already, or "
-                "it is a folder."
-            ) from None
 
     def take_in(self, store: str, folder: str, source: Path, *, overwrite: bool) -> list[str]:
         """Bring the files below `source` into `folder` of the datastore; their names."""
@@ -109,9 +95,12 @@ class DataStores:
             if goal.exists() and not overwrite:
                 continue
             temporary = self.temporary()
-            # A link would let who changes the one change the other.
-            shutil.copyfile(path, temporary)
-            self.put(store, name, temporary, goal)
+            try:
+                # A link would let who changes the one change the other.
+                shutil.copyfile(path, temporary)
+                place(temporary, goal, name)
+            finally:
+                temporary.unlink(missing_ok=True)
         return names
 
     # -- datasets -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from turnout.service.files import inner_path, place, receive
 from turnout.spec.errors import NotFoundError, UserError
 
 KEY = re.compile(r"[0-9a-f]{16,64}")
@@ -32,10 +33,7 @@ class ModelFiles:
 
     def path(self, key: str, name: str) -> Path:
         """The path of a named file. Names from outside never leave the folder."""
-        pieces = name.split("/")
-        if "\0" in name or any(p in ("", ".", "..") for p in pieces):
-            raise NotFoundError(f"'{name}' cannot be the name of a model's file.")
-        return self.folder(key).joinpath(*pieces)
+        return inner_path(self.folder(key), name, "a model's file")
 
     def sizes(self, key: str) -> dict[str, int]:
         """Bytes by name, sorted."""
@@ -51,11 +49,8 @@ class ModelFiles:
         """Put a file in place by rename, so that it is whole or not there; its size in bytes."""
         temporary = self.temporary()
         try:
-            with temporary.open("wb") as file:
-                async for data in stream:
-                    file.write(data)
-                size = file.tell()
-            self.place(temporary, key, name)
+            size = await receive(stream, temporary)
+            place(temporary, self.path(key, name), name)
         finally:
             temporary.unlink(missing_ok=True)
         return size
@@ -68,7 +63,7 @@ class ModelFiles:
             try:
                 if not (may_link and linked(source, temporary)):
                     shutil.copyfile(source, temporary)
-                self.place(temporary, key, name)
+                place(temporary, self.path(key, name), name)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -77,17 +72,6 @@ class ModelFiles:
         root = self.home / "models"
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return root / f"{secrets.token_hex(8)}.part"
-
-    def place(self, temporary: Path, key: str, name: str) -> None:
-        goal = self.path(key, name)
-        try:
-            goal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.replace(goal)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise UserError(
-                f"'{name}' cannot be a file of the model: it is a folder of it, or a part of the "
-                "name is a file already."
-            ) from None
 
     def parts(self, key: str, name: str) -> tuple[int, Iterator[bytes]]:
         """(bytes, the content in parts)."""

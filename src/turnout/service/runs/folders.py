@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnout.payload.rundir import HANDLE
+from turnout.service.files import inner_path, place, receive
 from turnout.spec.errors import NotFoundError
 
 LOGS = "logs"
@@ -27,10 +28,7 @@ class RunFolders:
 
     def path(self, run: str, part: str, name: str) -> Path:
         """The path of a named file. Names from outside never leave the folder."""
-        pieces = name.split("/")
-        if "\0" in name or any(p in ("", ".", "..") for p in pieces):
-            raise NotFoundError(f"'{name}' cannot be the name of a run's file.")
-        return self.folder(run, part).joinpath(*pieces)
+        return inner_path(self.folder(run, part), name, "a run's file")
 
     def sizes(self, run: str, part: str) -> dict[str, int]:
         """Sizes by name, sorted; empty when there is nothing yet."""
@@ -67,16 +65,13 @@ class RunFolders:
 
     async def write(self, run: str, part: str, name: str, stream: AsyncIterable[bytes]) -> int:
         """Put a file in place by rename, so that it is whole or not there; its size in bytes."""
-        path = self.path(run, part, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        goal = self.path(run, part, name)
         # Beside the parts: any name in them, also one with a dot, may be the script's own.
         temporary = self.folder(run, f"{secrets.token_hex(8)}.part")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
-                async for data in stream:
-                    file.write(data)
-                size = file.tell()
-            temporary.replace(path)
+            size = await receive(stream, temporary)
+            place(temporary, goal, name)
         finally:
             temporary.unlink(missing_ok=True)
         return size
