@@ -81,10 +81,19 @@ def attach_folder(given: argparse.Namespace) -> int:
     write_json(folder / CONFIG_FILE, values)
     if given.experiment_name:
         write_json(folder / PROJECT_FILE, project(found))
-    write(folder.parent / ".amlignore", "".join(f"{name}\n" for name in LEFT_OUT))
+    write_ignore_file(folder.parent)
     write_configurations(folder)
     answer(given, found)
     return 0
+
+
+def write_ignore_file(project: Path) -> None:
+    """v1 wrote one always. Beside a .gitignore it would count instead of it, and what that leaves
+    out would be sent from then on."""
+    if (project / ".gitignore").exists() and not (project / ".amlignore").exists():
+        say("No .amlignore is written: .gitignore says what is not sent.")
+    else:
+        write(project / ".amlignore", "".join(f"{name}\n" for name in LEFT_OUT))
 
 
 def attach_project(given: argparse.Namespace) -> int:

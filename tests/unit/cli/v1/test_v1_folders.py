@@ -58,6 +58,12 @@ def test_folder_attach_keeps_what_is_there(capsys: Out) -> None:
     assert found["Workspace name"] == "default"
     assert ".azureml" in Path("new/.amlignore").read_text()
     assert v1_folder.experiment_of(Path("new")) == "exp"
+    # What git leaves out stays left out.
+    Path("new/.amlignore").unlink()
+    Path("new/.gitignore").write_text("secrets\n")
+    assert cli.main(["folder", "attach", "--path", "new"]) == 0
+    assert ".gitignore says what is not sent" in capsys.readouterr().err
+    assert not Path("new/.amlignore").exists()
     assert cli.main(["folder", "attach", "-e", "a/b"]) == 2
 
 
