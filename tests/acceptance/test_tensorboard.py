@@ -68,6 +68,7 @@ def test_metrics_are_exported(ws: Workspace, tmp_path: Path, shell: Any) -> None
         with run.child_run("inner") as child:
             child.log("depth", 3)
     goal = tmp_path / "tb"
+    found: list[tuple[Any, ...]] = []
     for _ in range(2):  # once more changes nothing
         export_to_tensorboard(run, goal)
         found = events(goal / run.id)

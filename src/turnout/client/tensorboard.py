@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from turnout.client.exceptions import UserErrorException
 from turnout.client.http import Client, segment
-from turnout.client.run import FINAL, Run
+from turnout.client.run import FINAL
 from turnout.client.tensorboard_export import all_runs, export_to_tensorboard, need_tensorboard
-from turnout.payload import values
+from turnout.payload import tracking, values
 from turnout.spec.errors import TurnoutError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Tensorboard:
 
     def __init__(
         self,
-        runs: Run | Iterable[Run],
+        runs: tracking.Run | Iterable[tracking.Run],
         local_root: str | os.PathLike[str] | None = None,
         port: int = 6006,
         **ignored: Any,
@@ -56,7 +56,7 @@ class Tensorboard:
         unknown = [name for name in ignored if name not in ("use_display_name",)]
         if unknown:
             raise UserErrorException(f"Tensorboard() has no argument '{unknown[0]}'.")
-        self._runs = [runs] if isinstance(runs, Run) else list(runs)
+        self._runs = [runs] if isinstance(runs, tracking.Run) else list(runs)
         self._port = port
         if local_root is None:
             import tempfile

@@ -14,6 +14,7 @@ from turnout.client.experiment import Experiment
 from turnout.client.http import Client, segment
 from turnout.client.mlflow_runs import records_after
 from turnout.client.run import Run
+from turnout.payload import tracking
 from turnout.spec.errors import NotFoundError
 
 #: End of the names of our files: another export takes their place.
@@ -25,7 +26,7 @@ Scalar = tuple[str, float, int, float]
 
 
 def export_to_tensorboard(
-    run_data: Run | Iterable[Run] | Experiment,
+    run_data: tracking.Run | Iterable[tracking.Run] | Experiment,
     logdir: str | os.PathLike[str],
     logger: logging.Logger | None = None,
     recursive: bool = True,
@@ -54,11 +55,13 @@ def all_runs(run_data: Any, *, recursive: bool) -> Iterator[Run]:
     if isinstance(run_data, Experiment):
         yield from run_data.get_runs(include_children=recursive)
         return
-    given: list[Any] = [run_data] if isinstance(run_data, Run) else list(run_data)
+    given: list[Any] = [run_data] if isinstance(run_data, tracking.Run) else list(run_data)
     seen: set[str] = set()
     for run in given:
         if not isinstance(run, Run):
-            raise UserErrorException(f"A run is needed here, not {type(run).__name__}.")
+            raise UserErrorException(
+                f"A run of the workspace is needed here, not {type(run).__name__}."
+            )
         for one in (run, *(run.get_children(recursive=True) if recursive else ())):
             if one.id not in seen:
                 seen.add(one.id)

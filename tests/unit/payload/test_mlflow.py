@@ -192,3 +192,16 @@ def test_values_without_a_step_are_counted() -> None:
     ]
     found = {k: [(p["value"], p["step"]) for p in v] for k, v in points(records).items()}
     assert found == {"a": [(1.0, 7), (2.0, 1)], "b": [(1.0, 0)]}
+
+
+def test_without_the_sdk_the_workspace_is_out_of_reach(tmp_path: Path) -> None:
+    (tmp_path / "payload.zip").write_bytes(payload().data)
+    code = "from turnout.payload.mlflow import plugin\nplugin.runs()"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={"PYTHONPATH": str(tmp_path / "payload.zip")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.splitlines()[-1].endswith("installed: pip install turnout")

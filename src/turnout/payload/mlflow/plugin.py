@@ -76,10 +76,20 @@ def runs() -> Runs:
 
             _runs.setdefault(folder, FolderRuns(folder))
         else:
-            # By name: what travels knows nothing of the SDK, which a script may lack.
-            from importlib import import_module
-
-            ServiceRuns = import_module("turnout.client.mlflow_runs").ServiceRuns
-
-            _runs.setdefault(folder, ServiceRuns())
+            _runs.setdefault(folder, runs_of_workspace())
     return _runs[folder]
+
+
+def runs_of_workspace() -> Runs:
+    """By the SDK, which does not travel."""
+    from importlib import import_module
+
+    try:
+        return import_module("turnout.client.mlflow_runs").ServiceRuns()
+    except ModuleNotFoundError as e:
+        if not (e.name or "").startswith("turnout."):
+            raise
+        raise ImportError(
+            "Addresses that begin with 'turnout:' are those of a run, in its script, and of the "
+            "workspace, for which turnout must be installed: pip install turnout"
+        ) from None
