@@ -13,8 +13,13 @@ VERSION = re.compile(r"(?:===|==|~=|!=|<=|>=|<|>)[A-Za-z0-9.*+!_-]+")
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 #: Names that Turnout itself stands in for: a v1 script finds its `azureml` in the payload.
 PROVIDED = re.compile(r"azureml(-.*)?")
-#: What two of them brought that scripts use: tables are read with it.
-BROUGHT = {"azureml-dataprep": ["pandas"], "azureml-dataset-runtime": ["pandas", "pyarrow"]}
+#: What some of them brought that scripts import, unless it is listed (the whole of it, or its
+#: small form).
+BROUGHT = {
+    "azureml-dataprep": ["pandas"],
+    "azureml-dataset-runtime": ["pandas", "pyarrow"],
+    "azureml-mlflow": ["mlflow-skinny"],
+}
 
 
 def normalize(line: str) -> str:
@@ -83,7 +88,8 @@ def split_provided(lines: Iterable[str]) -> tuple[list[str], list[str]]:
         )
     listed = {name_of(text) for text in wanted}
     for name in provided & BROUGHT.keys():
-        wanted.update(package for package in BROUGHT[name] if package not in listed)
+        missing = (p for p in BROUGHT[name] if not {p, p.removesuffix("-skinny")} & listed)
+        wanted.update(missing)
     return sorted(wanted), sorted(provided)
 
 
