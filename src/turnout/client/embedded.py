@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import sys
 import time
 from http.client import HTTPConnection
@@ -18,6 +19,12 @@ from turnout.spec.errors import ServiceError
 START_S = 20.0
 STOP_S = 10.0
 LOOK_S = 0.01
+#: What a notebook's kernel sets for itself and its children.
+KERNEL = (
+    "JPY_PARENT_PID", "JPY_SESSION_NAME", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "PAGER",
+    "GIT_PAGER",
+)  # fmt: skip
+INLINE = re.compile(r"module://(matplotlib_inline|ipykernel)\b")
 #: Lines of the service's log that an error shows.
 LOG_LINES = 12
 
@@ -178,10 +185,18 @@ def can_serve() -> bool:
 
 
 def service_environment(home: Path) -> dict[str, str]:
-    """This process's variables, without those of a run that it may be part of."""
+    """This process's variables, without those of a run or a notebook's kernel that it may be.
+
+    Scripts on this machine get what the service has: a kernel's drawing into cells and its colours
+    are not for them."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("TURNOUT_RUN_")}
     for name in ("TURNOUT_EXPERIMENT", "TURNOUT_ERAS"):
         env.pop(name, None)
+    if INLINE.match(env.get("MPLBACKEND", "")):
+        del env["MPLBACKEND"]
+    if "JPY_PARENT_PID" in env or "JPY_SESSION_NAME" in env:
+        for name in KERNEL:
+            env.pop(name, None)
     env["TURNOUT_HOME"] = str(home)
     if "PYTHONPATH" in env and "TURNOUT_RUN_FOLDER" in os.environ:
         entries = env["PYTHONPATH"].split(os.pathsep)

@@ -188,6 +188,24 @@ def test_a_run_around_the_client_does_not_leak_into_the_service(
     assert "/host/payload" not in env["PYTHONPATH"]
 
 
+def test_a_notebook_around_the_client_does_not_leak_into_the_service(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script's matplotlib has no cell to draw into, and its log no colours."""
+    kernel = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "PAGER": "cat", "JPY_PARENT_PID": "7"}
+    for name, value in kernel.items():
+        monkeypatch.setenv(name, value)
+    for inline in ("matplotlib_inline.backend_inline", "ipykernel.pylab.backend_inline"):
+        monkeypatch.setenv("MPLBACKEND", f"module://{inline}")
+        assert not {*kernel, "MPLBACKEND"} & set(embedded.service_environment(home))
+    monkeypatch.setenv("MPLBACKEND", "svg")
+    assert embedded.service_environment(home)["MPLBACKEND"] == "svg"
+    # Without a kernel these are a person's own.
+    monkeypatch.delenv("JPY_PARENT_PID")
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert embedded.service_environment(home)["PAGER"] == "cat"
+
+
 def test_damaged_announcements_are_none(home: Path) -> None:
     home.mkdir()
     for text in ("", "[]", "{", '{"socket": "/nowhere"}'):
