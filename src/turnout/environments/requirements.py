@@ -18,7 +18,8 @@ PROVIDED = re.compile(r"azureml(-.*)?")
 BROUGHT = {
     "azureml-dataprep": ["pandas"],
     "azureml-dataset-runtime": ["pandas", "pyarrow"],
-    "azureml-mlflow": ["mlflow-skinny"],
+    # Not its small form, which lacks what today's `mlflow.sklearn.log_model` needs.
+    "azureml-mlflow": ["mlflow"],
 }
 
 
@@ -88,7 +89,7 @@ def split_provided(lines: Iterable[str]) -> tuple[list[str], list[str]]:
         )
     listed = {name_of(text) for text in wanted}
     for name in provided & BROUGHT.keys():
-        missing = (p for p in BROUGHT[name] if not {p, p.removesuffix("-skinny")} & listed)
+        missing = (p for p in BROUGHT[name] if not {p, p + "-skinny"} & listed)
         wanted.update(missing)
     return sorted(wanted), sorted(provided)
 

@@ -57,7 +57,8 @@ def test_what_turnout_provides() -> None:
 def test_what_a_part_of_v1_brought_is_brought() -> None:
     """Scripts read tables with pandas, and list what had it."""
     assert split_provided(["azureml-dataprep[fuse]"]) == (["pandas"], ["azureml-dataprep"])
-    assert split_provided(["azureml-mlflow"])[0] == ["mlflow-skinny"]
+    assert split_provided(["azureml-mlflow"])[0] == ["mlflow"]
+    assert split_provided(["azureml-mlflow", "mlflow-skinny"])[0] == ["mlflow-skinny"]
     assert split_provided(["azureml-mlflow", "mlflow<3"])[0] == ["mlflow<3"]
     wanted, _ = split_provided(["azureml-dataset-runtime", "pandas==2.2", "pyarrow[x]"])
     assert wanted == ["pandas==2.2", "pyarrow[x]"]
