@@ -224,11 +224,17 @@ def test_old_names_come_back_in_cells(notebook: Execute) -> None:
         OLD,
         OLD,
         "from IPython.core.display import display, HTML\ndisplay(HTML('<i>x</i>'))",
+        "import numpy as np\nimport pandas as pd\nframe = pd.DataFrame({'x': [np.float(1)]})\n"
+        "len(frame.append({'x': np.float(2)}, ignore_index=True))",
     )
     assert [printed(c, "stderr") for c in (cells[0], cells[1], cells[3])] == ["", "", ""]
     said = printed(cells[2], "stderr")
     assert "line 1 of the cell: collections.Mapping is gone from Python" in said
     assert shown(cells[4]) == "<i>x</i>"
+    assert shown(cells[5], "text/plain") == "2"
+    said = printed(cells[5], "stderr")
+    assert "line 3 of the cell: numpy.float is gone from NumPy" in said
+    assert "line 4 of the cell: pandas.DataFrame.append is gone from pandas" in said
 
 
 def test_old_names_can_be_left_gone(notebook: Execute) -> None:
