@@ -136,8 +136,16 @@ def serve(settings: Settings, listener: socket.socket, *, embedded: bool) -> int
     try:
         uvloop_run(run())
     finally:
-        announcement.unlink(missing_ok=True)
+        withdraw(announcement)
     return 0
+
+
+def withdraw(announcement: Path) -> None:
+    """Remove what we announced. Another service's stays: the home may have been removed while we
+    ran, and made anew."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        if json.loads(announcement.read_text())["pid"] == os.getpid():
+            announcement.unlink()
 
 
 def uvloop_run(main: object) -> None:
