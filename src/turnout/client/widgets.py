@@ -23,8 +23,10 @@ from turnout.spec.errors import TurnoutError
 #: Seconds between two pictures, and between two looks at metrics and children, which are not
 #: pushed. A run that logs faster is shown at this pace.
 PACE_S, LOOK_S = 0.25, 1.0
+#: How much longer than it paints it rests, so that the kernel stays free for its cells.
+REST = 4
 #: How long the end of a wait gives the last picture, in seconds.
-SETTLE_S = 10.0
+SETTLE_S = 20.0
 DRIVER_LOG = "azureml-logs/70_driver_log.txt"
 #: Children asked for: the picture names the newest of them.
 CHILDREN = 100
@@ -106,7 +108,8 @@ class LiveRun:
         self.lock = threading.Lock()
         self.news = threading.Event()
         self.stopped = False
-        self.heard_all = False
+        #: Nothing more is heard: the run ended, or its watching.
+        self.ended = threading.Event()
         self.painter = threading.Thread(target=self.paint, name="turnout-picture", daemon=True)
         self.hearer = threading.Thread(target=self.hear, name="turnout-events", daemon=True)
 
@@ -115,7 +118,7 @@ class LiveRun:
         with self.lock:
             self.picture = replace(self.picture, problem=why)
         # The hearer ends with the next event: nothing can wake it, and it does nothing more.
-        self.heard_all = True
+        self.ended.set()
         self.news.set()
 
     # -- hearing --------------------------------------------------------------------------------
@@ -126,7 +129,7 @@ class LiveRun:
         try:
             for event in stream:
                 with self.lock:
-                    if self.heard_all:
+                    if self.ended.is_set():
                         return
                     self.take(event)
                 self.news.set()
@@ -136,7 +139,7 @@ class LiveRun:
                 self.picture = replace(self.picture, problem=f"Not watched any more: {e}")
         finally:
             stream.close()
-            self.heard_all = True
+            self.ended.set()
             self.news.set()
 
     def take(self, event: events.Event) -> None:
@@ -157,13 +160,15 @@ class LiveRun:
                 # Woken by news, and by time for what is not pushed.
                 self.news.wait(LOOK_S)
                 self.news.clear()
-                if self.heard_all:
+                if self.ended.is_set():
                     with _lock:
                         self.stopped = True  # From now on it takes no more places.
+                began = time.monotonic()
                 self.look()
                 self.show()
                 if not self.stopped:
-                    time.sleep(PACE_S)
+                    # Much that was logged takes long to fetch and draw: then less often.
+                    self.ended.wait(max(PACE_S, REST * (time.monotonic() - began)))
         except Exception as e:
             # The kernel ends, say: there is nobody to tell but whoever looks for it.
             self.picture = replace(self.picture, problem=str(e))
