@@ -39,7 +39,7 @@ def test_launch_needs_the_snapshot_and_the_tools(agent: Driver, root: Path) -> N
         "activation": {"argv_prefix": ["python3"], "env": {"MADE": "{prefix}/x"}},
     }
     need = agent.launch(H, ["t.py"], snapshot=snapshot, recipe=made)
-    assert need == {"state": "need", "snapshot": True, "tools": [digest]}
+    assert need == {"state": "need", "snapshot": True, "tools": [digest], "data": []}
     assert agent.observe(H)["state"] == "absent"
     agent.call("put", data[:10], upload="s", kind="bundle", digest=snapshot)
     agent.call("put", data[10:], upload="s", kind="bundle", digest=snapshot, end=True)
