@@ -94,7 +94,8 @@ async def create_run(body: NewRunBody, service: Service, response: Response) -> 
             waits = target.gives_nodes
             targets.check_nodes(target, spec)
         await launching.check(service.db, spec.environment)
-        await asyncio.to_thread(data.check_run, service.stores, spec)
+        if spec.inputs or spec.outputs:
+            await asyncio.to_thread(data.check_run, service.stores, spec)
         if spec.snapshot and not service.store.has(spec.snapshot):
             # Before anything is sent; and again in the transaction that makes the run.
             await quotas.check_runs(service.db)
