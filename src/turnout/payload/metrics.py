@@ -10,7 +10,7 @@ from turnout.payload.values import TrackingError, columns, items, label, plain, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Optional
+    from typing import Any, Dict, Iterable, Optional, Set, Tuple
 
 
 class MetricLog:
@@ -130,6 +130,8 @@ def fold_metrics(records: Iterable[Dict[str, Any]], run: Optional[str] = None) -
     A name logged again becomes a list; the columns of rows and tables grow likewise.
     """
     found: Dict[str, Any] = {}
+    # Lists that were made here, by name and column: only those may be added to.
+    own: Set[Tuple[str, Optional[str]]] = set()
     for record in records:
         kind = record.get("t")
         if record.get("run") != run or kind not in FOLDED:
@@ -137,20 +139,30 @@ def fold_metrics(records: Iterable[Dict[str, Any]], run: Optional[str] = None) -
         name = record["name"]
         value = record["file"] if kind == "image" else record["value"]
         if kind in ("row", "table") and isinstance(found.get(name), dict):
-            held = found[name]
             for column, cell in value.items():
-                held[column] = grown(held[column], cell) if column in held else cell
-        elif kind == "list":
-            held = found.get(name)
-            found[name] = grown(held, value) if name in found else list(value)
+                grow(found[name], column, cell, own, (name, column))
+        elif kind == "list" and name not in found:
+            found[name] = list(value)
         else:
-            found[name] = grown(found[name], value) if name in found else value
+            grow(found, name, value, own, (name, None))
     return found
 
 
+def grow(
+    held: Dict[str, Any], key: str, more: Any, own: Set[Tuple[str, Optional[str]]],
+    mark: Tuple[str, Optional[str]],
+) -> None:  # fmt: skip
+    """Set the value of `key`, or make it a list with `more` behind what it has."""
+    if key not in held:
+        held[key] = more
+        return
+    if mark not in own:
+        own.add(mark)
+        held[key] = list(held[key]) if isinstance(held[key], list) else [held[key]]
+    if isinstance(more, list):
+        held[key].extend(more)
+    else:
+        held[key].append(more)
+
+
 FOLDED = ("metric", "list", "row", "table", "image", "schema")
-
-
-def grown(held: Any, more: Any) -> List[Any]:
-    first = held if isinstance(held, list) else [held]
-    return first + (more if isinstance(more, list) else [more])

@@ -294,9 +294,11 @@ async def metrics(db: Database, run: str, *, recursive: bool) -> dict[str, Any]:
         return found
 
 
-async def logged(session: Session, run: str) -> list[RecordRow]:
-    query = select(RecordRow).where(RecordRow.run == run).order_by(RecordRow.id)
-    return list(await session.scalars(query))
+async def logged(session: Session, run: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """(kind, name, value) of each record, in order. Columns, not objects: there may be many."""
+    query = select(RecordRow.kind, RecordRow.name, RecordRow.value)
+    found = await session.execute(query.where(RecordRow.run == run).order_by(RecordRow.id))
+    return [(kind, name, value) for kind, name, value in found]
 
 
 async def active(db: Database) -> list[RunRow]:

@@ -165,6 +165,6 @@ def child_of(parent: RunRow, record: dict[str, Any], at: datetime) -> RunRow:
     )
 
 
-def summarise(rows: Iterable[RecordRow]) -> dict[str, Any]:
+def summarise(rows: Iterable[tuple[str, str, dict[str, Any]]]) -> dict[str, Any]:
     """Metrics as `Run.get_metrics` shows them, also in the script."""
-    return fold_metrics({"t": row.kind, "name": row.name, **row.value} for row in rows)
+    return fold_metrics({"t": kind, "name": name, **value} for kind, name, value in rows)
