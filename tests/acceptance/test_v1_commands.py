@@ -291,3 +291,13 @@ def test_attach_remote(shell: Shell, server: SSHServer) -> None:
     assert (found["status"], found["target"]) == ("Completed", "v1lab")
     shell.run("computetarget", "detach", "-n", "v1lab")
     assert "v1lab" not in [x["name"] for x in data(shell, "computetarget", "list")]
+
+
+def test_the_local_run_configuration_needs_no_file(shell: Shell) -> None:
+    shell.write("train.py", "print('hello')")
+    out, err = shell.run("run", "submit-script", "-c", "local", "-e", "bare", "train.py")
+    assert json.loads(out)["status"] == "Completed"
+    assert "hello" in err
+    said = shell.fails("run", "submit-script", "-c", "gpu", "-e", "bare", "train.py")
+    assert "no run configuration 'gpu'" in said
+    assert "turnout folder attach" in said

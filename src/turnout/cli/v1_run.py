@@ -207,7 +207,8 @@ def configuration(given: argparse.Namespace) -> RunConfiguration:
     from turnout.client.run_config import RunConfiguration
 
     folder = Path(given.path)
-    if given.config is None and LOCAL not in run_config_files.names(folder):
+    if given.config in (None, LOCAL) and LOCAL not in run_config_files.names(folder):
+        # This machine needs no file: `turnout run submit-script -c local train.py` anywhere.
         found = RunConfiguration()
     else:
         places = [folder, Path(given.source_directory or folder)]

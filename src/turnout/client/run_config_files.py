@@ -84,6 +84,7 @@ def find(path: Path, name: str | None = None) -> Path:
     found = file_of(path, name)
     if not found.is_file():
         there = f" It has: {', '.join(known)}." if known else ""
+        there = there or " `turnout folder attach` writes one for each target."
         raise UserErrorException(
             f"There is no run configuration '{name}' in '{found.parent}'"
             f"{nearest(name, known)}.{there}"
