@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from turnout import Workspace
+from turnout.client.embedded import default_client
 from turnout.testing.missing import missing
 from turnout.testing.sshd import SSHServer, TemporaryUser, Unavailable
 
@@ -83,6 +85,15 @@ def shell(home: Path, tmp_path: Path) -> Shell:
     made.cwd = tmp_path / "work"
     made.cwd.mkdir()
     return made
+
+
+@pytest.fixture
+def ws(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """The workspace of `shell`'s service, for the SDK in this process."""
+    monkeypatch.setenv("TURNOUT_HOME", str(shell.home))
+    monkeypatch.chdir(shell.cwd)
+    yield Workspace()
+    default_client().close()
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,6 @@ from turnout import (
     Workspace,
 )
 from turnout.client.aml_compute import AmlCompute
-from turnout.client.embedded import default_client
 from turnout.testing.sshd import SSHServer
 
 CSV = "x,y\n1,a\n2,b\n3,c\n4,d\n"
@@ -49,14 +48,6 @@ open(out + "/deep/r.csv", "w").write("p,q\\n1,2\\n")
 os.makedirs("left", exist_ok=True)
 open("left/model.txt", "w").write("model")
 """
-
-
-@pytest.fixture
-def ws(shell: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setenv("TURNOUT_HOME", str(shell.home))
-    monkeypatch.chdir(shell.cwd)
-    yield Workspace()
-    default_client().close()
 
 
 @pytest.fixture

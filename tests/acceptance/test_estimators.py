@@ -13,16 +13,7 @@ import pytest
 from turnout import AmlCompute, ComputeTarget, Estimator, Experiment, Workspace
 from turnout.client.datastore import DataPath
 from turnout.client.distributed_training import Mpi
-from turnout.client.embedded import default_client
 from turnout.testing.missing import missing
-
-
-@pytest.fixture
-def ws(shell: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setenv("TURNOUT_HOME", str(shell.home))
-    monkeypatch.chdir(shell.cwd)
-    yield Workspace()
-    default_client().close()
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -92,14 +90,6 @@ assert run.get_metrics()["mse"] == 0.5
 assert run.get_properties() == {"mlflow.param.alpha": "0.1"}
 print(run.id)
 """
-
-
-@pytest.fixture
-def ws(shell: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setenv("TURNOUT_HOME", str(shell.home))
-    monkeypatch.chdir(shell.cwd)
-    yield Workspace()
-    default_client().close()
 
 
 def configured(script: str, *arguments: str, python: str = sys.executable) -> ScriptRunConfig:

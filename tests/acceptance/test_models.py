@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,9 @@ from turnout import (
     UserErrorException,
     Workspace,
 )
-from turnout.client.embedded import default_client
 from turnout.client.resource_configuration import ResourceConfiguration
 from turnout.spec.errors import ConflictError, NotFoundError
 from turnout.testing.sshd import SSHServer
-
-
-@pytest.fixture
-def ws(shell: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setenv("TURNOUT_HOME", str(shell.home))
-    monkeypatch.chdir(shell.cwd)
-    yield Workspace()
-    default_client().close()
 
 
 def a_run(ws: Workspace, code: str, wait: bool = True) -> Run:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from turnout import Experiment, Run, ScriptRunConfig, UserErrorException, Workspace
-from turnout.client.embedded import default_client
-
-
-@pytest.fixture
-def ws(shell: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Workspace]:
-    monkeypatch.setenv("TURNOUT_HOME", str(shell.home))
-    monkeypatch.chdir(shell.cwd)
-    yield Workspace()
-    default_client().close()
 
 
 def test_experiments_are_tagged_and_archived(ws: Workspace) -> None:

@@ -6,24 +6,14 @@ import io
 import struct
 import urllib.request
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from turnout import Experiment, ScriptRunConfig, UserErrorException, Workspace
-from turnout.client.embedded import default_client
 from turnout.client.tensorboard import Tensorboard, export_to_tensorboard
 from turnout.testing.waiting import wait_until
-
-
-@pytest.fixture
-def ws(shell: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setenv("TURNOUT_HOME", str(shell.home))
-    monkeypatch.chdir(shell.cwd)
-    yield Workspace()
-    default_client().close()
 
 
 def png(width: int, height: int) -> bytes:
