@@ -52,7 +52,7 @@ async def list_datastores(service: Service) -> View:
 
 @router.get("/datastores/{store}/files")
 async def list_store_files(store: str, service: Service, prefix: str = "") -> View:
-    sizes = service.stores.names(store, prefix)
+    sizes = await asyncio.to_thread(service.stores.names, store, prefix)
     return {"files": [{"name": name, "size": size} for name, size in sizes.items()]}
 
 
