@@ -31,7 +31,8 @@ import os, sys
 from azureml.core import Dataset, Run
 
 run = Run.get_context()
-mounted, fetched, table_id, place, out = sys.argv[1:]
+mounted, fetched, table_id, place, one, out = sys.argv[1:]
+print("one", open(one).read())
 print("mounted", sorted(os.listdir(mounted)), open(mounted + "/b/2.txt").read())
 print("fetched", open(fetched + "/a.txt").read(), os.path.exists("here/a.txt"))
 open("here/a.txt", "a").write("!")
@@ -113,6 +114,7 @@ def test_a_run_reads_and_writes_data(ws: Workspace, store: Datastore, target: st
             files.as_named_input("copy").as_download("here"),
             table.as_named_input("numbers"),
             store.path("files", data_reference_name="where").as_mount(),
+            store.path("files/a.txt").as_mount(),
             out,
         ],
         data_references={
@@ -120,6 +122,7 @@ def test_a_run_reads_and_writes_data(ws: Workspace, store: Datastore, target: st
         },
     )  # fmt: skip
     assert output_of(run) == [
+        "one first",
         "mounted ['a.txt', 'b'] second",
         "fetched first True",
         "place True",

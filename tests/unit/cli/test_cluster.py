@@ -7,15 +7,15 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fake_client import FakeClient
 
 from turnout.cli import cluster, target, target_views
 from turnout.cli import main as cli
 from turnout.client import embedded
-from turnout.spec.errors import ConflictError, NotFoundError
+from turnout.spec.errors import ConflictError
 
 Out = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -63,31 +63,6 @@ NODES = {
     "events": [{"at": "2026-01-01T00:00:00+00:00", "text": "cpu-1 came for exp_1_ab"}],
 }  # fmt: skip
 ACTIVE = ConflictError("2 runs are active on 'cpu'.")
-
-
-class FakeClient:
-    """Answers by (method, path) and notes what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[str, str], Any] = {}
-        self.asked: list[tuple[str, str, Any]] = []
-
-    def request(self, method: str, path: str, body: Any = None, *, query: Any = None) -> Any:
-        self.asked.append((method, path, body or query))
-        answer = self.answers.get((method, path), NotFoundError(f"nothing at {path}"))
-        answer = answer(body or query) if isinstance(answer, Callable) else answer
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def get(self, path: str, query: Any = None) -> Any:
-        return self.request("GET", path, query=query)
-
-    def post(self, path: str, body: Any = None) -> Any:
-        return self.request("POST", path, body)
-
-    def changes(self) -> list[tuple[str, str, Any]]:
-        return [asked for asked in self.asked if asked[0] != "GET"]
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import doctest
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_client import FakeClient
 
 from turnout.cli import asking, built, config, environments, following, registry
 from turnout.cli import main as cli
 from turnout.client import embedded
-from turnout.spec.errors import NotFoundError, TargetError
+from turnout.spec.errors import TargetError
 
 Out = pytest.CaptureFixture[str]
 VIEW = {
@@ -31,27 +31,6 @@ ROW = {
     "size": 2_000_000, "used_at": 1.75e9, "built_at": 1.7e9, "in_use": False,
 }  # fmt: skip
 OTHER = {**ROW, "key": "abcd" + "0" * 60, "used_at": 1.7e9, "in_use": True}
-
-
-class FakeClient:
-    """Answers by (method, path) and notes what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[str, str], Any] = {}
-        self.asked: list[tuple[str, str, Any]] = []
-
-    def request(self, method: str, path: str, body: Any = None, *, query: Any = None) -> Any:
-        self.asked.append((method, path, body or query))
-        answer = self.answers.get((method, path), NotFoundError(f"nothing at {path}"))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer(body) if isinstance(answer, Callable) else answer
-
-    def get(self, path: str, query: Any = None) -> Any:
-        return self.request("GET", path, query=query)
-
-    def post(self, path: str, body: Any = None) -> Any:
-        return self.request("POST", path, body)
 
 
 @pytest.fixture(autouse=True)

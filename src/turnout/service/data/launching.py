@@ -58,11 +58,9 @@ class DataLauncher:
         if not is_here:
             return {**row, "snapshot": await self.snapshot(found, progress)}
         here = [[file.name, str(file.path)] for file in found]
-        if place is not None:
-            if not place.is_file():
-                place.mkdir(parents=True, exist_ok=True)
-            folder = place.parent if place.is_file() else place
-            return {**row, "place": str(folder), "here": here}
+        if place is not None and not place.is_file():
+            place.mkdir(parents=True, exist_ok=True)
+            return {**row, "place": str(place), "here": here}
         return {**row, "here": here}
 
     def files(self, item: DataInput) -> list[Found]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_client import FakeClient
 
 from turnout.cli import (
     cluster,
@@ -19,7 +19,6 @@ from turnout.cli import (
 from turnout.cli import main as cli
 from turnout.client import embedded
 from turnout.client import workspace as workspaces
-from turnout.spec.errors import NotFoundError
 
 Out = pytest.CaptureFixture[str]
 TIMES = {"created_at": "2026-01-01T00:00:00+00:00", "modified_at": "2026-01-01T00:00:00+00:00"}
@@ -47,31 +46,6 @@ RUN = {
     "type": "azureml.scriptrun", "snapshot": None, "parent": None, "attempt": 1,
     "cancel_requested": False,
 }  # fmt: skip
-
-
-class FakeClient:
-    """Answers by (method, path) and notes what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[str, str], Any] = {}
-        self.asked: list[tuple[str, str, Any]] = []
-
-    def request(self, method: str, path: str, body: Any = None, *, query: Any = None) -> Any:
-        self.asked.append((method, path, body or query))
-        answer = self.answers.get((method, path), NotFoundError(f"nothing at {path}"))
-        answer = answer(body or query) if isinstance(answer, Callable) else answer
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def get(self, path: str, query: Any = None) -> Any:
-        return self.request("GET", path, query=query)
-
-    def post(self, path: str, body: Any = None) -> Any:
-        return self.request("POST", path, body)
-
-    def sent(self, method: str) -> list[Any]:
-        return [body for m, _, body in self.asked if m == method]
 
 
 @pytest.fixture(autouse=True)
