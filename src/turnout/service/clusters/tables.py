@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from turnout.service.db import Base
@@ -38,3 +38,20 @@ class ClusterEventRow(Base):
     cluster: Mapped[str] = mapped_column(index=True)
     at: Mapped[datetime]
     text: Mapped[str]
+
+
+class NodeCountRow(Base):
+    """How many nodes a cluster had from a moment on."""
+
+    __tablename__ = "node_counts"
+    __table_args__ = (Index("ix_node_counts_cluster", "cluster", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    cluster: Mapped[str]
+    at: Mapped[datetime]
+    busy: Mapped[int]
+    idle: Mapped[int]
+    #: Starting, preparing, leaving or unusable.
+    changing: Mapped[int]
+    #: Runs that wait for nodes.
+    waiting: Mapped[int]

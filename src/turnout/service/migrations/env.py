@@ -5,16 +5,27 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine, make_url
 
+from turnout.service.accounts.tables import SessionRow
 from turnout.service.clusters.tables import NodeRow
 from turnout.service.db import Base
 from turnout.service.environments.tables import EnvironmentRow
+from turnout.service.events.tables import EventRow
 from turnout.service.models.tables import ModelRow
 from turnout.service.quotas.tables import QuotaRow
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.tables import TargetRow
 
 #: Naming a table of each module makes sure that all of them are known.
-TABLES = (EnvironmentRow, ModelRow, NodeRow, QuotaRow, RunRow, TargetRow)
+TABLES = (
+    EnvironmentRow,
+    EventRow,
+    ModelRow,
+    NodeRow,
+    QuotaRow,
+    RunRow,
+    SessionRow,
+    TargetRow,
+)
 PLAIN = {"postgresql+asyncpg": "postgresql"}
 
 

@@ -49,6 +49,8 @@ class RunRow(Base):
     properties: Mapped[dict[str, str]]
     parent: Mapped[str | None]
     description: Mapped[str] = mapped_column(default="", server_default="")
+    #: Steps on its way, the oldest first: {"state", "at" (ISO), "message", "attempt"}.
+    history: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
