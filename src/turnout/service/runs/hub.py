@@ -1,4 +1,4 @@
-"""Tells listeners in this process that a run changed. A hint: who misses it looks later."""
+"""Tells listeners in this process that something changed. A hint: who misses it looks later."""
 
 from __future__ import annotations
 
@@ -24,10 +24,29 @@ class Listener:
             self.view = view
 
 
-class Hub:
-    """Run ids to those who follow them."""
+class Watcher:
+    """One who wants to know of which kind of thing something changed: "runs", "compute"."""
 
     def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self.kinds: set[str] = set()
+
+    def note(self, kind: str) -> None:
+        self.kinds.add(kind)
+        self.changed.set()
+
+    def take(self) -> set[str]:
+        """What changed since the last time."""
+        self.changed.clear()
+        found, self.kinds = self.kinds, set()
+        return found
+
+
+class Hub:
+    """Run ids to those who follow them; and those who watch all."""
+
+    def __init__(self) -> None:
+        self.watchers: set[Watcher] = set()
         self.listeners: defaultdict[str, set[Listener]] = defaultdict(set)
 
     @contextlib.contextmanager
@@ -41,8 +60,23 @@ class Hub:
             if not self.listeners[run]:
                 del self.listeners[run]
 
+    @contextlib.contextmanager
+    def watch(self) -> Generator[Watcher, None, None]:
+        watcher = Watcher()
+        self.watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            self.watchers.discard(watcher)
+
+    def note(self, kind: str) -> None:
+        """Something of this kind changed."""
+        for watcher in self.watchers:
+            watcher.note(kind)
+
     def tell(self, run: str, view: View | None = None) -> None:
         """The row of `run` changed; `view` spares listeners a look at the database."""
+        self.note("runs")
         for listener in self.listeners.get(run, ()):
             listener.show(view)
             listener.changed.set()
