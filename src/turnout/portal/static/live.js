@@ -1,9 +1,10 @@
-// Hints that something changed, as events of the body: "live:runs", "live:compute".
+// Hints that something changed, as events of the body: "live:runs", "live:compute"; of the run
+// that the page is of (data-run) also "live:run" and "live:log".
 // Elements ask again by themselves: hx-trigger="live:runs from:body".
 // The stream is closed while the page is hidden: browsers allow six connections to one host.
 "use strict";
 (() => {
-  const kinds = ["runs", "compute", "events"];
+  const kinds = ["runs", "compute", "events", "run", "log"];
   let source = null;
   let opened = false;
 
@@ -11,7 +12,8 @@
 
   function open() {
     if (source || document.hidden) return;
-    source = new EventSource("/portal/live");
+    const run = document.querySelector("[data-run]");
+    source = new EventSource(`/portal/live${run ? `?run=${encodeURIComponent(run.dataset.run)}` : ""}`);
     for (const kind of kinds) source.addEventListener(kind, () => tell(kind));
     source.onopen = () => {
       document.getElementById("lost").hidden = true;

@@ -19,13 +19,14 @@ KEEP_ALIVE_S = 15.0
 
 
 @router.get("/live")
-async def live(service: Service) -> StreamingResponse:
-    return StreamingResponse(hints(service.hub), media_type="text/event-stream")
+async def live(service: Service, run: str = "") -> StreamingResponse:
+    """`run`: the one that the page shows."""
+    return StreamingResponse(hints(service.hub, run), media_type="text/event-stream")
 
 
-async def hints(hub: Hub) -> AsyncIterator[bytes]:
+async def hints(hub: Hub, run: str) -> AsyncIterator[bytes]:
     """Server-sent events without content, named after the kind of thing that changed."""
-    with hub.watch() as watcher:
+    with hub.watch(run) as watcher:
         yield b": here\n\n"
         while True:
             try:

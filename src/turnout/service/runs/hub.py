@@ -25,9 +25,11 @@ class Listener:
 
 
 class Watcher:
-    """One who wants to know of which kind of thing something changed: "runs", "compute"."""
+    """One who wants to know of which kind of thing something changed: "runs", "compute"; and of
+    one run also "run" and, when it wrote something, "log"."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: str) -> None:
+        self.run = run
         self.changed = asyncio.Event()
         self.kinds: set[str] = set()
 
@@ -61,27 +63,30 @@ class Hub:
                 del self.listeners[run]
 
     @contextlib.contextmanager
-    def watch(self) -> Generator[Watcher, None, None]:
-        watcher = Watcher()
+    def watch(self, run: str = "") -> Generator[Watcher, None, None]:
+        watcher = Watcher(run)
         self.watchers.add(watcher)
         try:
             yield watcher
         finally:
             self.watchers.discard(watcher)
 
-    def note(self, kind: str) -> None:
-        """Something of this kind changed."""
+    def note(self, kind: str, run: str = "") -> None:
+        """Something of this kind changed; of this `run`, for those who watch it alone."""
         for watcher in self.watchers:
-            watcher.note(kind)
+            if not run or run == watcher.run:
+                watcher.note(kind)
 
     def tell(self, run: str, view: View | None = None) -> None:
         """The row of `run` changed; `view` spares listeners a look at the database."""
         self.note("runs")
+        self.note("run", run)
         for listener in self.listeners.get(run, ()):
             listener.show(view)
             listener.changed.set()
 
     def grew(self, run: str) -> None:
         """A log of `run` grew."""
+        self.note("log", run)
         for listener in self.listeners.get(run, ()):
             listener.changed.set()
