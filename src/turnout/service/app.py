@@ -27,6 +27,7 @@ from turnout.service.engines.routes import router as engines
 from turnout.service.environments.routes import router as environments
 from turnout.service.models.routes import router as models
 from turnout.service.quotas.routes import router as quotas
+from turnout.service.runs.analysis import router as runs_analysis
 from turnout.service.runs.routes import router as runs
 from turnout.service.secrets.routes import router as secrets
 from turnout.service.settings import Settings
@@ -89,6 +90,8 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         general,
         accounts,
+        # Before the runs: "/runs/search" is no run's id.
+        runs_analysis,
         runs,
         targets,
         clusters,

@@ -1,0 +1,44 @@
+"""HTTP of looking into runs: searching among them and in what they logged. No logic here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from turnout.service.runs import search
+from turnout.service.runs.search import Search
+from turnout.service.state import Service
+
+router = APIRouter(prefix="/v1", tags=["runs"])
+View = dict[str, Any]
+
+
+class SearchQuery(BaseModel):
+    """Which runs, in which order, which part of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    experiment: str | None = None
+    states: list[str] = Field(default_factory=list, alias="state")
+    target: str | None = None
+    tag: str | None = None
+    type: str | None = None
+    text: str = ""
+    parent: str | None = None
+    include_children: bool = False
+    sort: str = "number"
+    descending: bool = True
+    size: int = Field(default=50, ge=1, le=search.PAGE_LIMIT)
+    offset: int = Field(default=0, ge=0, le=1 << 40)
+
+
+@router.get("/runs/search")
+async def search_runs(service: Service, wanted: Annotated[SearchQuery, Query()]) -> View:
+    fields: View = {**wanted.model_dump(), "states": tuple(wanted.states)}
+    asked = Search(**fields)
+    found = await search.page(service.db, asked)
+    counts = await search.counts(service.db, asked)
+    choices = await search.choices(service.db)
+    return {"runs": found.rows, "total": found.total, "counts": counts, **choices}
