@@ -89,7 +89,7 @@ async def list_runs(
         older=page.here_with(start=wanted.start + SIZE)
         if wanted.start + SIZE < found.total
         else "",
-        **await search.choices(service.db),
+        choices=await search.choices(service.db),
     )
     # What was chosen goes into the address: a choice is a step back, letters typed are not.
     cause = request.headers.get("hx-trigger")
