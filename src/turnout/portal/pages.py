@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from turnout import __version__
@@ -95,11 +95,20 @@ def moment(at: str | datetime) -> datetime:
     return datetime.fromisoformat(at) if isinstance(at, str) else at
 
 
+class Missing(Undefined):
+    """A variable that no view gave is a mistake of ours; a key that a record leaves out is not."""
+
+    def __new__(cls, *given: Any, **where: Any) -> Any:
+        return (Undefined if "obj" in where else StrictUndefined)(*given, **where)
+
+    def __init__(self, *given: Any, **where: Any) -> None: ...
+
+
 def environment() -> Environment:
     found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=Missing,
         trim_blocks=True,
         lstrip_blocks=True,
     )

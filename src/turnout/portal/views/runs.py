@@ -27,9 +27,9 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 COLUMNS = (
     ("name", "Run"),
+    ("state", "State"),
     ("experiment", "Experiment"),
     ("target", "Target"),
-    ("state", "State"),
     ("started", "Started"),
     ("duration", "Duration"),
 )
