@@ -13,7 +13,7 @@ from turnout.portal import downloads
 from turnout.portal.pages import Page
 from turnout.portal.views.run import frame
 from turnout.service.paths import use_file_names
-from turnout.service.runs import logic, uploads
+from turnout.service.runs import analysis, logic, uploads
 from turnout.service.runs.folders import FILES, LOGS
 from turnout.service.runs.views import run_view
 from turnout.service.state import Service, State
@@ -71,6 +71,16 @@ async def log_part(
     data = service.folders.read(row.id, LOGS, name, offset, limit) if size else b""
     headers = {**downloads.HARMLESS, "turnout-size": str(size or 0)}
     return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/log-search")
+async def log_search(
+    run: str, service: Service, page: Page, name: str, text: str = ""
+) -> Response:
+    if not text:
+        return Response()
+    found = await analysis.search_log(run, service, name, text)
+    return page("run/hits.html", run=run, name=name, text=text, **found)
 
 
 @router.get("/log/download")
