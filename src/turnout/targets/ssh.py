@@ -191,4 +191,5 @@ async def identity_of(config: SSHConfig) -> Identity | None:
     pinned = {"host_key": found.line}
     if config.jump_host_key:
         pinned["jump_host_key"] = config.jump_host_key
-    return Identity(found.line, found.fingerprint, known and found.known, pinned)
+    known = known and found.known
+    return Identity(found.line, found.fingerprint, known, pinned, found.conflict)
