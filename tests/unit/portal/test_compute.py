@@ -154,7 +154,7 @@ async def test_forms_from_elsewhere_are_refused(app: FastAPI, browser: httpx.Asy
     answer = await browser.post("/portal/compute/cpu/detach", headers=foreign)
     assert answer.status_code == 403
     assert (await browser.get("/portal/compute/cpu/detach")).status_code == 200
-    assert await parts_of(app).pool.configuration("cpu")
+    assert (await parts_of(app).pool.configuration("cpu"))[0] == "cluster"
 
 
 async def test_runs_that_a_deletion_stops(app: FastAPI, browser: httpx.AsyncClient) -> None:

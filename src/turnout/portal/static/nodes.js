@@ -22,6 +22,9 @@
 
   function options() {
     const now = Date.now();
+    const first = found.samples.length ? Date.parse(found.samples[0].at) : now;
+    // A young cluster fills the chart too.
+    const since = Math.min(Math.max(now - holder.dataset.hours * 3600000, first), now - 300000);
     const soft = token("--soft");
     const rule = token("--line");
     const axis = { axisLine: { lineStyle: { color: rule } }, axisLabel: { color: soft, hideOverlap: true }, splitLine: { lineStyle: { color: rule } } };
@@ -30,7 +33,7 @@
       animation: false,
       grid: { left: 8, right: 14, top: 34, bottom: 4, containLabel: true },
       legend: { top: 0, left: 0, textStyle: { color: token("--text") }, icon: "roundRect" },
-      xAxis: { ...axis, type: "time", min: now - holder.dataset.hours * 3600000, max: now, splitLine: { show: false } },
+      xAxis: { ...axis, type: "time", min: since, max: now, splitLine: { show: false } },
       yAxis: { ...axis, type: "value", minInterval: 1, min: 0, max: (range) => Math.max(range.max, found.max_nodes, 1) },
       tooltip: {
         trigger: "axis", renderMode: "richText", confine: true, backgroundColor: token("--card"), borderColor: rule,

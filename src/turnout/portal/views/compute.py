@@ -158,7 +158,7 @@ async def nodes_over_time(
 async def engine_nodes(name: str, service: Service, page: Page) -> Response:
     """A part of the page: nodes of an engine, and what it is like. It may take seconds."""
     view = await logic.get(service.db, service.pool, name)
-    found: View = {"engine_nodes": [], "site": None, "problem": ""}
+    found: View = {"engine_nodes": [], "site": None, "problem": "", "limits": ""}
     try:
         if registry.kind(view["kind"]).is_engine:
             found |= await engine_routes.get(name, service)
