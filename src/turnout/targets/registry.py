@@ -30,7 +30,10 @@ def kinds() -> dict[str, str]:
 
 def kind(name: str) -> type[Target[Any]]:
     """The class of a kind; imported now, not before."""
-    known = {**kinds(), **ENGINES}
+    # Looking for other packages' kinds reads the disk: only for a name that is not ours.
+    known = {**KINDS, **ENGINES}
+    if name not in known:
+        known = {**kinds(), **ENGINES}
     if name not in known:
         names = ", ".join(sorted(known))
         raise UserError(

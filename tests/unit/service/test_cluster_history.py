@@ -106,6 +106,17 @@ async def test_the_window_begins_with_how_it_was(app: FastAPI, web: httpx.AsyncC
     assert (await web.get("/v1/targets/cpu/history", params={"hours": 0})).status_code == 422
 
 
+def test_of_many_samples_the_last_of_each_part_is_given() -> None:
+    found = [(after(i), Counts(busy=i)) for i in range(1000)]
+    thin = history.thinned(found, 11)
+    assert len(thin) <= 12
+    assert (thin[0], thin[-1]) == (found[0], found[-1])
+    assert [at for at, _ in thin] == sorted(at for at, _ in thin)
+    assert history.thinned(found, 1000) == found
+    same = [(after(0), Counts(busy=i)) for i in range(3)]
+    assert history.thinned(same, 2)[-1] == same[-1]
+
+
 RUN = {"came": 0, "started": 10, "ended": 20, "nodes": 2}
 
 

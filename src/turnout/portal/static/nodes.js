@@ -51,10 +51,17 @@
     holder.setAttribute("aria-label", last ? `Nodes over time; now ${kinds.map(([name, label]) => `${last[name]} ${label}`).join(", ")}, ${last.waiting} runs waiting` : "Nodes over time: nothing yet");
   }
 
-  let busy = false;
+  // Much may happen at once: asked again a while later at most.
+  const rest = 3000;
+  let asked = 0;
+  let waiting = null;
+  function soon() {
+    if (waiting) return;
+    waiting = setTimeout(load, Math.max(0, asked + rest - Date.now()));
+  }
+
   async function load() {
-    if (busy) return;
-    busy = true;
+    asked = Date.now();
     try {
       const answer = await fetch(holder.dataset.place, { headers: { accept: "application/json" } });
       if (!answer.ok) throw new Error(`The history could not be read (${answer.status}).`);
@@ -64,13 +71,13 @@
     } catch (error) {
       state.textContent = error.message;
     } finally {
-      busy = false;
+      waiting = null;
     }
   }
 
   load();
-  document.body.addEventListener("live:compute", load);
-  document.body.addEventListener("live:runs", load);
+  document.body.addEventListener("live:compute", soon);
+  document.body.addEventListener("live:runs", soon);
   addEventListener("resize", () => chart?.resize());
   addEventListener("theme", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -59,7 +59,7 @@ def where(view: Mapping[str, Any]) -> str:
     config = view["config"]
     if view["kind"] == "cluster":
         return f"{config.get('engine') or 'this machine'}, {config['vm_size']}"
-    if view["kind"] in registry.kinds() and view["kind"] not in registry.KINDS:
+    if view["kind"] not in registry.KINDS and view["kind"] not in registry.ENGINES:
         return str(config.get("address") or "")
     place = config.get("ssh_config_host") or config.get("address")
     if not place:

@@ -23,6 +23,8 @@ DAYS, ROWS = 14, 5000
 #: Old rows are looked for once in so many new ones.
 PRUNE_EVERY = 50
 HOURS = 24.0
+#: Samples that are given out at most.
+POINTS = 1000
 #: Runs on engines that a history is made of, the newest.
 RUNS = 2000
 View = dict[str, Any]
@@ -144,7 +146,8 @@ async def prune(session: Session, cluster: str) -> None:
 
 async def of(db: Database, target: View, hours: float = HOURS) -> View:
     """`{"samples": [{"at", "busy", "idle", "changing", "waiting"}], "max_nodes"}`, the oldest
-    first: each holds until the next. The first says how it was when the time asked for began."""
+    first: each holds until the next. The first says how it was when the time asked for began. Of
+    more than `POINTS` the last in each part of the time is given."""
     since = now() - timedelta(hours=hours)
     config, name = target["config"], target["name"]
     async with db.read() as session:
@@ -152,23 +155,36 @@ async def of(db: Database, target: View, hours: float = HOURS) -> View:
             found = await from_runs(session, name, since)
         else:
             found = await from_rows(session, name, since)
-    samples = [{"at": at.isoformat(), **counts.view()} for at, counts in found]
+    samples = [{"at": at.isoformat(), **counts.view()} for at, counts in thinned(found, POINTS)]
     return {"samples": samples, "max_nodes": config.get("max_nodes", 0)}
 
 
+def thinned(found: list[tuple[datetime, Counts]], points: int) -> list[tuple[datetime, Counts]]:
+    """The first sample, and the last in each of `points` equal parts of the time."""
+    if len(found) <= points:
+        return found
+    start, end = found[0][0], found[-1][0]
+    part = max((end - start) / (points - 1), timedelta(microseconds=1))
+    last = {(at - start) // part: (at, counts) for at, counts in found[1:]}
+    return [found[0], *last.values()]
+
+
 async def from_rows(session: Session, name: str, since: datetime) -> list[tuple[datetime, Counts]]:
-    query = select(NodeCountRow).where(NodeCountRow.cluster == name)
-    before = await session.scalar(
-        query.where(NodeCountRow.at < since).order_by(NodeCountRow.id.desc()).limit(1)
+    columns = (
+        NodeCountRow.at,
+        NodeCountRow.busy,
+        NodeCountRow.idle,
+        NodeCountRow.changing,
+        NodeCountRow.waiting,
     )
-    rows = list(
-        await session.scalars(query.where(NodeCountRow.at >= since).order_by(NodeCountRow.id))
-    )
-    found = [(row.at, Counts(row.busy, row.idle, row.changing, row.waiting)) for row in rows]
-    if before is not None:
-        counts = Counts(before.busy, before.idle, before.changing, before.waiting)
-        found.insert(0, (since, counts))
-    return found
+    query = select(*columns).where(NodeCountRow.cluster == name)
+    last_before = query.where(NodeCountRow.at < since).order_by(NodeCountRow.id.desc()).limit(1)
+    before = (await session.execute(last_before)).all()
+    after = await session.execute(query.where(NodeCountRow.at >= since).order_by(NodeCountRow.id))
+    return [
+        *((since, Counts(*counts)) for _, *counts in before),
+        *((at, Counts(*counts)) for at, *counts in after.all()),
+    ]
 
 
 async def from_runs(session: Session, name: str, since: datetime) -> list[tuple[datetime, Counts]]:
