@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from turnout.service.accounts.sessions import SESSION
-from turnout.service.app import create_app, parts_of
-from turnout.service.settings import Settings
+from turnout.service.app import parts_of
 from turnout.testing.missing import missing
 from turnout.testing.sshd import SSHServer, TemporaryUser, Unavailable
 
@@ -29,25 +27,6 @@ def server() -> Iterator[SSHServer]:
             yield server
     except Unavailable as e:
         missing(e)
-
-
-@pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
-    app = create_app(Settings(home=tmp_path / "home"))
-    async with app.router.lifespan_context(app):
-        yield app
-
-
-@pytest.fixture
-async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    parts = parts_of(app)
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app),
-        base_url="http://turnout",
-        headers={"Origin": "http://turnout", "Accept": "text/html"},
-        cookies={parts.cookie: await parts.sessions.make(SESSION, "ana")},
-    ) as client:
-        yield client
 
 
 def where(server: SSHServer, tmp_path: Path, **changes: str) -> dict[str, str]:

@@ -28,7 +28,7 @@
     const soft = token("--soft");
     const rule = token("--line");
     const axis = { axisLine: { lineStyle: { color: rule } }, axisLabel: { color: soft, hideOverlap: true }, splitLine: { lineStyle: { color: rule } } };
-    const stacked = kinds.map(([name, label, colour]) => line(name, label, colour, { stack: "nodes", areaStyle: { opacity: 0.55 }, lineStyle: { width: 1 } }, now));
+    const stacked = kinds.map(([name, label, colour]) => line(name, label, colour, { stack: "nodes", areaStyle: { opacity: 0.55 }, lineStyle: { width: 0 } }, now));
     return {
       animation: false,
       grid: { left: 8, right: 14, top: 34, bottom: 4, containLabel: true },

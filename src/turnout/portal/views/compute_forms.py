@@ -198,7 +198,8 @@ async def create(request: Request, service: Service, page: Page) -> Response:
         await clusters.check_new(service.pool, filled.name, config)
         if not filled.errors:
             view = await routes.attach(body, service)
-            filled.problems = view["provisioning_errors"]
+            # What is not well is kept all the same: another try replaces it.
+            filled.problems, filled.replace = view["provisioning_errors"], True
     except TurnoutError as e:
         filled.refuse(e)
     if filled.errors or filled.problems:
