@@ -40,6 +40,7 @@ View = dict[str, Any]
 #: Fields of the cluster form that have a place of their own in it.
 PLACED = ("vm_size", "max_nodes", "engine")
 
+USUAL_SIZE = "Standard_D2_v2"
 #: What says which machine is meant, of configurations that have host keys.
 PLACE = ("address", "port", "ssh_config_host", "jump")
 
@@ -124,13 +125,18 @@ async def check_free(service: State, filled: Filled, kind: str) -> None:
 async def ask_cluster(request: Request, service: Service, page: Page) -> Response:
     query = request.query_params
     config = await clusters.with_engine(service.db, {})
-    values = {"vm_size": "Standard_D2_v2", "engine": str(config.get("engine") or "")}
+    values = {"vm_size": USUAL_SIZE, "engine": str(config.get("engine") or "")}
     values |= {name: query[name] for name in ("engine", "vm_size") if name in query}
     return await cluster_form(service, page, Filled(values=values))
 
 
-async def cluster_form(service: State, page: Show, filled: Filled) -> Response:
+async def cluster_form(
+    service: State, page: Show, filled: Filled, listed_size: str = ""
+) -> Response:
+    """`listed_size`: what was chosen in the list, beside a size of one's own."""
     fits, larger = sizes()
+    wanted = filled.values.get("vm_size", "")
+    is_listed = wanted.casefold() in {size.name.casefold() for size in (*fits, *larger)}
     fields = forms.fields_of(registry.kind("cluster").config_model)
     return page(
         "compute/create.html",
@@ -140,8 +146,8 @@ async def cluster_form(service: State, page: Show, filled: Filled) -> Response:
         filled=filled,
         fits=fits,
         larger=larger,
-        is_listed=filled.values.get("vm_size", "").casefold()
-        in {s.name.casefold() for s in (*fits, *larger)},
+        listed_size=wanted if is_listed else listed_size or USUAL_SIZE,
+        own_size="" if is_listed else wanted,
         machine=machine.machine(),
         placed=PLACED,
         engines=[view["name"] for view in await logic.list_engines(service.db)],
@@ -203,7 +209,7 @@ async def create(request: Request, service: Service, page: Page) -> Response:
     except TurnoutError as e:
         filled.refuse(e)
     if filled.errors or filled.problems:
-        return await cluster_form(service, page, filled)
+        return await cluster_form(service, page, filled, str(form.get("vm_size") or ""))
     return page.go(url("compute", filled.name))
 
 
