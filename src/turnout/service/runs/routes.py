@@ -16,7 +16,7 @@ from turnout.service.paths import use_file_names
 from turnout.service.quotas import logic as quotas
 from turnout.service.runs import events, logic, uploads, usage
 from turnout.service.runs.folders import FILES, LOGS
-from turnout.service.runs.views import run_view
+from turnout.service.runs.views import run_details, run_view
 from turnout.service.state import Service
 from turnout.service.targets import logic as targets
 from turnout.spec.errors import SnapshotMissingError, UserError
@@ -116,7 +116,7 @@ async def list_runs(service: Service, wanted: Annotated[FilterQuery, Query()]) -
 
 @router.get("/runs/{run}")
 async def get_run(run: str, service: Service) -> View:
-    return run_view(await logic.get(service.db, run))
+    return run_details(await logic.get(service.db, run))
 
 
 @router.patch("/runs/{run}")
