@@ -17,6 +17,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("turnout.cli.run", "List runs, read logs and metrics, cancel, download"),
         "experiment": ("turnout.cli.experiment", "List experiments"),
         "model": ("turnout.cli.model", "Register, list and download models"),
+        "portal": ("turnout.cli.portal", "Open the pages of all this in the browser"),
     },
     "Machines": {
         "target": (

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from turnout.client import submission
+from turnout.client import portal, submission
 from turnout.client.exceptions import UserErrorException
 from turnout.client.http import segment
 from turnout.client.markup import facts
@@ -64,8 +65,9 @@ class Experiment:
         return self._view().get("archived_at")
 
     def get_portal_url(self) -> str:
-        """Empty: this version has no portal."""
-        return ""
+        """The address of the list of its runs. A browser is let in by `turnout portal`, once."""
+        found = portal.address(self.workspace.client, "runs")
+        return found and f"{found}?{urlencode({'experiment': self.name})}"
 
     def _view(self) -> dict[str, Any]:
         found = self.workspace.client.get("/v1/experiments")["experiments"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import pwd
 import select
 import socket
 import struct
@@ -111,12 +112,24 @@ class TCPEndpoint:
         return self.url
 
 
+def user_name() -> str:
+    """This process's user, as events name who did what; "" when it has no name."""
+    found = os.environ.get("LOGNAME") or os.environ.get("USER")
+    if not found:
+        try:
+            found = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            return ""
+    return found.encode("ascii", "replace").decode()
+
+
 class Client:
     """Talks to one service. Threads and forked processes may share it."""
 
     def __init__(self, endpoint: Endpoint, retry_s: float = RETRY_S) -> None:
         self.endpoint = endpoint
         self.retry_s = retry_s
+        self.user = user_name()
         self._forget_connections()
 
     def _forget_connections(self) -> None:
@@ -265,7 +278,7 @@ class Client:
     def _send(
         self, connection: http.client.HTTPConnection, method: str, url: str, body: Body
     ) -> http.client.HTTPResponse:
-        headers = {"Authorization": f"Bearer {self.endpoint.token}"}
+        headers = {"Authorization": f"Bearer {self.endpoint.token}", "Turnout-User": self.user}
         try:
             if callable(body):
                 headers["Content-Type"] = "application/octet-stream"

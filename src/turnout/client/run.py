@@ -9,7 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from turnout.client import watching
+from turnout.client import portal, watching
 from turnout.client.details import details
 from turnout.client.exceptions import (
     ActivityFailedException,
@@ -162,8 +162,8 @@ class Run(RunFiles):
         self._write("properties", add=values.texts(properties, "Properties"))
 
     def get_portal_url(self) -> str:
-        """Empty: this version has no portal."""
-        return ""
+        """The address of the run's page. A browser is let in by `turnout portal`, once."""
+        return portal.address(self._client, "runs", self.id)
 
     def __repr__(self) -> str:
         return super().__repr__()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
 from collections.abc import AsyncGenerator
+from importlib import import_module
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from turnout import __version__
 from turnout.service import db, state
-from turnout.service.accounts.gate import Gate
+from turnout.service.accounts.gate import PORTAL, Gate
+from turnout.service.accounts.routes import router as accounts
 from turnout.service.clusters.routes import router as clusters
 from turnout.service.data.routes import router as data
 from turnout.service.engines.routes import router as engines
@@ -85,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.turnout = parts
     for router in (
         general,
+        accounts,
         # Before the runs: "/runs/search" is no run's id.
         runs_analysis,
         runs,
@@ -99,10 +104,31 @@ def create_app(settings: Settings) -> FastAPI:
         models,
     ):
         app.include_router(router)
+    app.mount(PORTAL, Portal(parts))
     app.add_exception_handler(TurnoutError, refused)
     app.add_exception_handler(RequestValidationError, misunderstood)
     app.add_middleware(Gate, state=parts)
     return app
+
+
+@general.get("/", include_in_schema=False)
+async def entrance() -> RedirectResponse:
+    return RedirectResponse(f"{PORTAL}/")
+
+
+class Portal:
+    """The portal, from the room above, loaded when a browser first asks: nobody else waits for
+    what only pages need."""
+
+    def __init__(self, parts: State) -> None:
+        self.parts = parts
+
+    @functools.cached_property
+    def app(self) -> ASGIApp:
+        return import_module("turnout.portal.app").create(self.parts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
 
 
 class EscapedResponse(JSONResponse):

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import functools
 import gc
 import ipaddress
 import json
@@ -14,9 +15,10 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
@@ -94,9 +96,30 @@ def listen_hosted(settings: Settings) -> socket.socket:
 class Server(uvicorn.Server):
     """Leaves signals to us: uvicorn raises them again at its end, which would cut ours short."""
 
+    #: Called once it answers.
+    when_up: Callable[[], Awaitable[None]] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.when_up is not None:
+            await self.when_up()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def also_on(self, listener: socket.socket) -> None:
+        """Answer on one more socket, until the end."""
+        config = self.config
+
+        def protocol() -> asyncio.Protocol:
+            make: Any = config.http_protocol_class
+            return make(
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_server(protocol, sock=listener))
 
 
 def serve(settings: Settings, listener: socket.socket, *, embedded: bool) -> int:
@@ -120,6 +143,8 @@ def serve(settings: Settings, listener: socket.socket, *, embedded: bool) -> int
     temporary = announcement.with_suffix(f".{os.getpid()}")
     temporary.write_text(json.dumps({**where, "pid": os.getpid(), "version": __version__}))
     temporary.rename(announcement)
+    if not embedded:
+        parts.door.url = where["url"]
     # What is imported by now stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
@@ -128,10 +153,14 @@ def serve(settings: Settings, listener: socket.socket, *, embedded: bool) -> int
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, setattr, server, "should_exit", True)
-        watch = asyncio.create_task(end_when_idle(server, parts)) if embedded else None
+        if not embedded:
+            await server.serve(sockets=[listener])
+            return
+        parts.door.serve = server.also_on
+        server.when_up = functools.partial(open_door_again, parts)
+        watch = asyncio.create_task(end_when_idle(server, parts))
         await server.serve(sockets=[listener])
-        if watch is not None:
-            watch.cancel()
+        watch.cancel()
 
     try:
         uvloop_run(run())
@@ -152,6 +181,13 @@ def uvloop_run(main: object) -> None:
     import uvloop  # noqa: PLC0415 - not needed by those who only read this module
 
     uvloop.run(main)  # type: ignore[arg-type]
+
+
+async def open_door_again(parts: State) -> None:
+    """A page that was left open finds the service again where it was."""
+    if await parts.sessions.any():
+        with contextlib.suppress(OSError):
+            await parts.door.open()
 
 
 async def end_when_idle(server: uvicorn.Server, parts: State) -> None:

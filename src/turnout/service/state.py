@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from turnout.payload.store import Store
 from turnout.service.accounts import vault
+from turnout.service.accounts.door import Door
+from turnout.service.accounts.sessions import Sessions
 from turnout.service.accounts.vault import Vault
 from turnout.service.clusters.loops import ClusterLoops
 from turnout.service.data.stores import DataStores
@@ -40,6 +44,10 @@ class State:
 
     settings: Settings
     token: str
+    #: Name of the cookie of browsers' sessions: ports of one host share cookies, homes must not.
+    cookie: str
+    sessions: Sessions
+    door: Door
     db: Database
     hub: Hub
     folders: RunFolders
@@ -68,9 +76,22 @@ def build(settings: Settings) -> State:
     loops = RunLoops(db, hub, pool, folders, settings, stores)
     clusters = ClusterLoops(db, hub, loops.submitted, loops.taken_back)
     loops.nodes_wanted = clusters.hint
-    token = vault.token(home)
+    cookie = f"turnout_{sha256(os.fsencode(home)).hexdigest()[:8]}"
     return State(
-        settings, token, db, hub, folders, store, stores, pool, loops, clusters, Activity()
+        settings=settings,
+        token=vault.token(home),
+        cookie=cookie,
+        sessions=Sessions(db),
+        door=Door(home),
+        db=db,
+        hub=hub,
+        folders=folders,
+        store=store,
+        stores=stores,
+        pool=pool,
+        loops=loops,
+        clusters=clusters,
+        activity=Activity(),
     )
 
 

@@ -31,6 +31,7 @@ class ScaleBody(BaseModel):
 async def update(name: str, body: ScaleBody, service: Service) -> View:
     await logic.update(service.db, name, body.model_dump(exclude_none=True))
     await service.pool.drop(name)
+    service.hub.note("compute")
     service.clusters.hint()
     return await targets.get(service.db, service.pool, name)
 

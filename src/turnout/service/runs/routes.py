@@ -101,6 +101,8 @@ async def create_run(body: NewRunBody, service: Service, response: Response) -> 
             await quotas.check_runs(service.db)
             raise SnapshotMissingError(f"The service has no snapshot {spec.snapshot}.")
     row, is_new = await logic.create(service.db, new, spec, waits=waits, own_cluster=own)
+    if is_new:
+        service.hub.note("runs")
     if is_new and spec is not None:
         service.loops.submitted(row.id, row.target)
     if not is_new:

@@ -57,6 +57,7 @@ async def attach(body: TargetBody, service: Service) -> View:
         body.config = await clusters.with_engine(service.db, body.config)
         await clusters.check_new(service.pool, body.name, body.config)
     found = await logic.attach(service.db, service.pool, logic.NewTarget(**body.model_dump()))
+    service.hub.note("compute")
     service.clusters.hint()
     return found
 
@@ -76,7 +77,9 @@ async def get(name: str, service: Service) -> View:
 
 @router.post("/{name}/check")
 async def check(name: str, service: Service) -> View:
-    return await logic.check(service.db, service.pool, name)
+    found = await logic.check(service.db, service.pool, name)
+    service.hub.note("compute")
+    return found
 
 
 @router.delete("/{name}", status_code=204)
@@ -86,6 +89,7 @@ async def detach(name: str, service: Service, force: bool = False) -> None:
             await service.loops.canceled(await runs.request_cancel(service.db, run))
         await clusters.until_free(service.db, name)
     await logic.detach(service.db, service.pool, name)
+    service.hub.note("compute")
     service.clusters.hint()
 
 

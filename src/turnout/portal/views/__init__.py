@@ -1,0 +1,1 @@
+"""What is shown under which address: one module for each noun."""
