@@ -23,7 +23,7 @@ async def submit(web: httpx.AsyncClient, number: int, files: FILES | None) -> st
     return run
 
 
-async def page(browser: httpx.AsyncClient, run: str, status: int = 200, **query: Any) -> str:
+async def page(browser: httpx.AsyncClient, run: str, status: int = 200, /, **query: Any) -> str:
     answer = await browser.get(f"/portal/runs/{run}/code", params=query)
     assert answer.status_code == status, answer.text
     return answer.text
