@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from turnout.service.runs import search
+from turnout.service.runs import comparison, search
 from turnout.service.runs.search import Search
 from turnout.service.state import Service
 
@@ -42,3 +42,10 @@ async def search_runs(service: Service, wanted: Annotated[SearchQuery, Query()])
     counts = await search.counts(service.db, asked)
     choices = await search.choices(service.db)
     return {"runs": found.rows, "total": found.total, "counts": counts, **choices}
+
+
+@router.get("/runs/compare")
+async def compare_runs(
+    service: Service, run: Annotated[list[str] | None, Query(max_length=100)] = None
+) -> View:
+    return await comparison.compare(service.db, run or [])
