@@ -20,7 +20,17 @@ from turnout.spec.errors import TurnoutError
 
 STATIC = Path(__file__).parent / "static"
 #: Modules of `turnout.portal.views`, each with a `router`.
-VIEWS = ("sign_in", "live", "home", "runs", "run", "run_files", "run_code", "compare")
+VIEWS = (
+    "sign_in",
+    "live",
+    "home",
+    "runs",
+    "run",
+    "run_files",
+    "run_code",
+    "compare",
+    "experiments",
+)
 #: Nothing runs, loads or frames but what is ours; no script or style inside of pages.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
