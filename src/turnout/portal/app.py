@@ -30,6 +30,9 @@ VIEWS = (
     "run_metrics",
     "compute_forms",
     "compute",
+    "run_code",
+    "compare",
+    "experiments",
 )
 #: Nothing runs, loads or frames but what is ours; no script or style inside of pages.
 POLICY = (

@@ -1,20 +1,14 @@
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from tests.unit.service.conftest import app, web
 from turnout.service.accounts.sessions import SESSION
-from turnout.service.app import create_app, parts_of
-from turnout.service.settings import Settings
+from turnout.service.app import parts_of
 
-
-@pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
-    app = create_app(Settings(home=tmp_path / "home"))
-    async with app.router.lifespan_context(app):
-        yield app
+__all__ = ["app", "browser", "web"]
 
 
 @pytest.fixture

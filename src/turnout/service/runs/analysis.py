@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from turnout.service.runs import log_search, logic, search, series
+from turnout.service.runs import comparison, log_search, logic, search, series
 from turnout.service.runs.folders import LOGS
 from turnout.service.runs.search import Search
 from turnout.service.state import Service
@@ -66,3 +66,10 @@ async def search_log(run: str, service: Service, name: str, text: str) -> View:
     path = service.folders.path(row.id, LOGS, name)
     hits, more = await asyncio.to_thread(log_search.find, path, text)
     return {"hits": [asdict(hit) for hit in hits], "more": more}
+
+
+@router.get("/runs/compare")
+async def compare_runs(
+    service: Service, run: Annotated[list[str] | None, Query(max_length=100)] = None
+) -> View:
+    return await comparison.compare(service.db, run or [])
