@@ -41,6 +41,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Turnout itself": {
         "config": ("turnout.cli.config", "Set how environments are made, for everyone"),
+        "events": ("turnout.cli.events", "See who did what in the workspace"),
         "service": ("turnout.cli.service", "See or stop the service that works in the background"),
         "server": ("turnout.cli.server", "Run the service for a team, on TCP"),
         "migrate": (

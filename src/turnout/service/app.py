@@ -25,6 +25,7 @@ from turnout.service.clusters.routes import router as clusters
 from turnout.service.data.routes import router as data
 from turnout.service.engines.routes import router as engines
 from turnout.service.environments.routes import router as environments
+from turnout.service.events.routes import router as events
 from turnout.service.models.routes import router as models
 from turnout.service.quotas.routes import router as quotas
 from turnout.service.runs.analysis import router as runs_analysis
@@ -102,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         secrets,
         data,
         models,
+        events,
     ):
         app.include_router(router)
     app.mount(PORTAL, Portal(parts))

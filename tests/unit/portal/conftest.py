@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import FastAPI
-
 from tests.unit.service.conftest import app, web
+
 from turnout.service.accounts.sessions import SESSION
 from turnout.service.app import parts_of
 

@@ -69,6 +69,9 @@ class Gate:
             await self.app(scope, receive, send)
         finally:
             who.reset(mark)
+            if scope["method"] not in SAFE_METHODS:
+                # Perhaps somebody did something: open pages look.
+                self.state.hub.note("events")
             activity.requests -= 1
             activity.last = activity.clock()
 

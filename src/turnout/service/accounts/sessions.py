@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select
 
 from turnout.service.accounts.tables import SessionRow
 from turnout.service.db import Database, Session, now
+from turnout.service.events import logic as events
 
 LINK, SESSION = "link", "session"
 LINK_LASTS = timedelta(minutes=5)
@@ -33,6 +34,8 @@ class Sessions:
         async with self.db.write() as session:
             await session.execute(delete(SessionRow).where(SessionRow.expires_at < now()))
             session.add(SessionRow(key=key_of(code), kind=kind, who=who, expires_at=now() + lasts))
+            if kind == SESSION:
+                await events.note(session, "signed in to", "portal", "portal", by=who)
         return code
 
     async def enter(self, link: str) -> str | None:

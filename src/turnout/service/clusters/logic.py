@@ -12,6 +12,7 @@ from turnout.service.clusters import machine
 from turnout.service.clusters.tables import ClusterEventRow, NodeRow
 from turnout.service.db import Database, Session, now
 from turnout.service.environments import config as settings
+from turnout.service.events import logic as events
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.pool import TargetPool
 from turnout.service.targets.tables import TargetRow
@@ -210,6 +211,7 @@ async def update(db: Database, name: str, change: Mapping[str, Any]) -> None:
             why = e.message.partition(": ")[2].removeprefix("configuration: ")
             raise ConfigurationError(f"'{name}' cannot be changed so: {why}", e.fields) from None
         row.config, row.modified_at = config, now()
+        await events.note(session, "scaled", "target", name)
 
 
 async def active_runs(db: Database, name: str) -> list[str]:

@@ -14,6 +14,7 @@ from turnout.service.data.stores import STORES, DataStores
 from turnout.service.data.tables import DatasetRow
 from turnout.service.db import Database, Session, now
 from turnout.service.environments import config
+from turnout.service.events import logic as events
 from turnout.spec.data import DataSource, check_dataset_name
 from turnout.spec.errors import ConflictError, NotFoundError, UserError
 from turnout.spec.records import from_dict, nearest, to_dict
@@ -86,6 +87,7 @@ async def register(db: Database, stores: DataStores, new: NewDataset) -> dict[st
         )
         session.add(row)
         await session.flush()
+        await events.note(session, "registered", "dataset", f"{row.name}:{row.version}")
         return view(row)
 
 
@@ -140,6 +142,7 @@ async def change(
             raise NotFoundError(f"There is no dataset '{name}'.")
         row.description = row.description if description is None else description
         row.tags = row.tags if tags is None else dict(tags)
+        await events.note(session, "changed", "dataset", name)
         return view(row)
 
 
@@ -151,6 +154,7 @@ async def forget(db: Database, name: str) -> None:
             raise NotFoundError(f"There is no dataset '{name}'.")
         for row in rows:
             await session.delete(row)
+        await events.note(session, "forgot", "dataset", name)
 
 
 def view(row: DatasetRow) -> dict[str, Any]:

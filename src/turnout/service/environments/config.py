@@ -12,6 +12,7 @@ from sqlalchemy import select
 from turnout.service.data.stores import STORES
 from turnout.service.db import Database, now
 from turnout.service.environments.tables import SettingRow
+from turnout.service.events import logic as events
 from turnout.spec.environments import IMAGE
 from turnout.spec.errors import EnvironmentSpecError, NotFoundError, UserError
 from turnout.spec.records import nearest
@@ -176,6 +177,7 @@ async def put(db: Database, key: str, value: str) -> dict[str, Any]:
             row = SettingRow(key=key)
             session.add(row)
         row.value, row.modified_at = value.strip(), now()
+        await events.note(session, "set", "setting", key)
     return view(key, value.strip())
 
 
@@ -186,6 +188,7 @@ async def unset(db: Database, key: str) -> None:
         row = await session.scalar(select(SettingRow).where(SettingRow.key == key))
         if row is not None:
             await session.delete(row)
+            await events.note(session, "unset", "setting", key)
 
 
 async def stored(db: Database) -> dict[str, str]:

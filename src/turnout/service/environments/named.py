@@ -13,6 +13,7 @@ from turnout.service.db import Database, Session, now
 from turnout.service.environments import curated
 from turnout.service.environments.curated import Curated
 from turnout.service.environments.tables import EnvironmentRow
+from turnout.service.events import logic as events
 from turnout.spec.definitions import EnvironmentDefinition
 from turnout.spec.errors import ConflictError, NotFoundError, UserError
 from turnout.spec.records import from_dict, nearest, to_dict
@@ -83,6 +84,7 @@ async def write(
         )
         session.add(row)
         await session.flush()
+        await events.note(session, "registered", "environment", f"{row.name}:{row.version}")
         return view(row, [row.version, *taken]), True
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from turnout.service.accounts.vault import Vault
 from turnout.service.db import Database, now
 from turnout.service.environments.tables import RegistryRow
+from turnout.service.events import logic as events
 from turnout.spec.environments import ContainerSpec, EnvironmentSpec
 from turnout.spec.errors import NotFoundError, UserError
 from turnout.spec.records import nearest
@@ -74,6 +75,7 @@ async def keep(
         row.username, row.sealed = username, vault.seal({"password": password})
         row.modified_at = now()
         await session.flush()
+        await events.note(session, "logged in at", "registry", at)
         return view(row)
 
 
@@ -91,6 +93,7 @@ async def forget(db: Database, address: str) -> None:
             known = list(await session.scalars(select(RegistryRow.address)))
             raise NotFoundError(f"There is no login at '{at}'{nearest(at, known)}.")
         await session.delete(row)
+        await events.note(session, "logged out of", "registry", at)
 
 
 async def login_for(

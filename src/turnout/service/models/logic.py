@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from turnout.service.db import Database, Session, now
+from turnout.service.events import logic as events
 from turnout.service.models.files import ModelFiles
 from turnout.service.models.tables import ModelRow
 from turnout.service.runs.folders import FILES, LOGS, RunFolders
@@ -71,6 +72,7 @@ async def register(db: Database, files: ModelFiles, new: NewModel) -> tuple[Mode
         )
         session.add(row)
         await session.flush()
+        await events.note(session, "registered", "model", f"{row.name}:{row.version}")
     return row, True
 
 
@@ -259,6 +261,7 @@ async def change(db: Database, name: str, version: int, wanted: Change) -> Model
         row.description = row.description if wanted.description is None else wanted.description
         row.details = {**row.details, **wanted.details}
         row.modified_at = now()
+        await events.note(session, "changed", "model", f"{row.name}:{row.version}")
         return row
 
 
@@ -267,6 +270,7 @@ async def delete(db: Database, files: ModelFiles, name: str, version: int) -> No
     async with db.write() as session:
         row = await find(session, name, version)
         row.deleted_at = now()
+        await events.note(session, "deleted", "model", f"{row.name}:{row.version}")
     await asyncio.to_thread(files.remove, row.key)
 
 

@@ -15,6 +15,7 @@ from turnout.engine import quota
 from turnout.service.clusters import machine
 from turnout.service.clusters.tables import NodeRow
 from turnout.service.db import Database, Session
+from turnout.service.events import logic as events
 from turnout.service.quotas.tables import QuotaRow
 from turnout.service.runs.tables import SCRIPT_RUN, RunRow
 from turnout.service.targets.tables import TargetRow
@@ -117,6 +118,7 @@ async def put(db: Database, name: str, limit: int) -> dict[str, Any]:
             row = QuotaRow(name=name)
             session.add(row)
         row.value = limit
+        await events.note(session, "set", "quota", name)
     return next(view for view in await list_all(db) if view["name"] == name)
 
 
@@ -126,6 +128,7 @@ async def unset(db: Database, name: str) -> None:
         row = await session.scalar(select(QuotaRow).where(QuotaRow.name == name))
         if row is not None:
             await session.delete(row)
+            await events.note(session, "unset", "quota", name)
 
 
 async def known(db: Database, name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from turnout.service.db import Database, now
+from turnout.service.events import logic as events
 from turnout.service.runs.tables import ExperimentRow, RunRow
 from turnout.service.runs.views import stamp
 from turnout.spec.errors import NotFoundError
@@ -76,6 +77,10 @@ async def change(
             row = ExperimentRow(name=name, created_at=now(), tags={})
             session.add(row)
         kept = {k: v for k, v in row.tags.items() if k not in remove_tags}
-        row.tags = {**kept, **set_tags}
-        if archived is not None:
+        tags = {**kept, **set_tags}
+        if tags != row.tags:
+            row.tags = tags
+            await events.note(session, "tagged", "experiment", name)
+        if archived is not None and archived != (row.archived_at is not None):
             row.archived_at = now() if archived else None
+            await events.note(session, "archived" if archived else "restored", "experiment", name)

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select
 
 from turnout.engine import quota
 from turnout.service.db import Database, Session, now
+from turnout.service.events import logic as events
 from turnout.service.quotas import logic as quotas
 from turnout.service.runs import records
 from turnout.service.runs.tables import (
@@ -126,6 +127,8 @@ async def create(
         if spec is not None and spec.snapshot:
             row.properties = {"ContentSnapshotId": spec.snapshot, **row.properties}
         session.add(row)
+        if new.parent is None:
+            await events.note(session, "started" if spec is None else "submitted", "run", row.id)
     return row, True
 
 
@@ -251,6 +254,7 @@ async def request_cancel(db: Database, run: str) -> RunRow:
         row.version += 1
         if row.type != SCRIPT_RUN:
             row.state, row.ended_at = RunState.CANCELED.value, now()
+        await events.note(session, "canceled", "run", row.id)
         return row
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from turnout.service.accounts.vault import Vault
 from turnout.service.db import Database, now
+from turnout.service.events import logic as events
 from turnout.service.secrets.tables import SecretRow
 from turnout.spec.errors import NotFoundError, UserError
 from turnout.spec.records import nearest
@@ -31,6 +32,7 @@ async def keep(db: Database, vault: Vault, name: str, value: str) -> dict[str, A
             session.add(row)
         row.sealed, row.modified_at = vault.seal({"value": value}), now()
         await session.flush()
+        await events.note(session, "set", "secret", name)
         return view(row)
 
 
@@ -53,6 +55,7 @@ async def forget(db: Database, name: str) -> None:
         if row is None:
             raise await unknown(session, name)
         await session.delete(row)
+        await events.note(session, "deleted", "secret", name)
 
 
 async def unknown(session: Any, name: str) -> NotFoundError:

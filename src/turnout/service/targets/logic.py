@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from turnout.engine import quota
 from turnout.service.clusters.world import forget
 from turnout.service.db import Database, Session, now
+from turnout.service.events import logic as events
 from turnout.service.quotas import logic as quotas
 from turnout.service.runs.tables import RunRow
 from turnout.service.targets.pool import BUILT_IN, TargetPool, capabilities, split_secrets
@@ -83,9 +84,13 @@ async def attach(db: Database, pool: TargetPool, new: NewTarget) -> dict[str, An
             await quotas.check(session, quota.TARGETS)
             row = TargetRow(name=new.name, kind=new.kind, created_at=now())
             session.add(row)
+            action = "created" if registry.kind(new.kind).gives_nodes else "attached"
+        else:
+            action = "changed"
         row.config, row.secrets = values, pool.vault.seal(secret)
         row.tags, row.description = dict(new.tags), new.description
         note(row, problems)
+        await events.note(session, action, what_is(new.kind), new.name)
     await pool.drop(new.name)
     return view(row)
 
@@ -129,7 +134,14 @@ async def detach(db: Database, pool: TargetPool, name: str) -> None:
             )
         await session.delete(row)
         await forget(session, name)
+        action = "deleted" if registry.kind(row.kind).gives_nodes else "detached"
+        await events.note(session, action, what_is(row.kind), name)
     await pool.drop(name)
+
+
+def what_is(kind: str) -> str:
+    """What events call it."""
+    return "engine" if registry.kind(kind).is_engine else "target"
 
 
 def refuse_engine(target: Target[Any]) -> None:
