@@ -132,6 +132,8 @@ class Show:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        #: What had happened before the view looked: the page hears of what came after.
+        self.seen: int = request.app.state.turnout.hub.news
 
     @property
     def is_fragment(self) -> bool:
@@ -146,6 +148,7 @@ class Show:
             layout="fragment.html" if self.is_fragment else "layout.html",
             workspace=settings.workspace,
             who=who.get(),
+            seen=self.seen,
             path=path,
             here=path + (f"?{query}" if query else ""),
             section=path.removeprefix("/portal").strip("/").partition("/")[0],
