@@ -43,6 +43,7 @@ class Portal:
         self.context = context
         self.shell = shell
         self.wrong: list[str] = []
+        self.status = 0
         #: Beginnings of what may go wrong in this test.
         self.expected: tuple[str, ...] = ()
         context.set_default_timeout(PATIENCE_MS)
@@ -60,7 +61,8 @@ class Portal:
 
     def open(self, path: str) -> Page:
         """The page at a path of the portal."""
-        self.page.goto(f"{self.base}/portal/{path.lstrip('/')}")
+        answer = self.page.goto(f"{self.base}/portal/{path.lstrip('/')}")
+        self.status = answer.status if answer is not None else 0
         return self.page
 
     def check(self) -> None:
