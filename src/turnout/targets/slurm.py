@@ -83,7 +83,7 @@ class SlurmConfig(SSHConfig):
 
 
 class SlurmEngine(SupervisedTarget[SlurmConfig]):
-    """One Slurm, shared by all clusters that are made on it."""
+    """A Slurm installation, for clusters beyond this machine. All that are made on it share it."""
 
     kind: ClassVar[str] = "slurm"
     v1_type: ClassVar[str] = "Slurm"

@@ -130,7 +130,7 @@ class SSHConfig(BaseModel):
 
 
 class SSHTarget(SupervisedTarget[SSHConfig]):
-    """Run folders in the home of a user on another machine."""
+    """A machine that SSH reaches. It needs Python and nothing else: no root, no Docker."""
 
     kind: ClassVar[str] = "ssh"
     v1_type: ClassVar[str] = "VirtualMachine"

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from turnout.payload.values import FLOAT_KEY
+from turnout.payload.values import FLOAT_KEY, decode
 from turnout.service.db import Database
 from turnout.service.runs.logic import find
 from turnout.service.runs.tables import RecordRow
@@ -112,6 +112,17 @@ async def series(
                 step = value.get("step")
                 found.setdefault(key, Series()).add(number_of(cell), step, time)
     return {name: one.plain(points) for name, one in found.items()}
+
+
+async def last_values(db: Database, run: str) -> dict[str, Any]:
+    """Name → the value logged last, numbers and texts; columns of rows as in `series`."""
+    found: dict[str, Any] = {}
+    for kind, name, value, _ in await records(db, run, NUMBERS):
+        if kind == "metric":
+            found[name] = decode(value["value"])
+        else:
+            found.update({f"{name}.{k}": decode(cell) for k, cell in value["value"].items()})
+    return found
 
 
 async def logged(db: Database, run: str) -> list[dict[str, Any]]:
