@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from turnout.portal import downloads
-from turnout.portal.pages import Page
+from turnout.portal.pages import Page, printable
 from turnout.portal.views.run import frame
 from turnout.service.runs import logic
 from turnout.service.runs.logic import Filter
@@ -78,15 +78,6 @@ async def neighbours(service: State, run: Mapping[str, Any]) -> list[View]:
         for row in rows
         if row.id != run["id"] and row.snapshot
     ][:OFFERED]
-
-
-def printable(name: str) -> str:
-    """A file's name as a page can have it: names may be any bytes.
-
-    >>> printable("ü.py"), printable("odd\\udcff")
-    ('ü.py', 'odd\\ufffd')
-    """
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def files_of(service: State, snapshot: str) -> dict[str, Entry]:
