@@ -20,7 +20,18 @@ from turnout.spec.errors import TurnoutError
 
 STATIC = Path(__file__).parent / "static"
 #: Modules of `turnout.portal.views`, each with a `router`.
-VIEWS = ("sign_in", "live", "home", "runs", "run", "run_files")
+VIEWS = (
+    "sign_in",
+    "live",
+    "home",
+    "runs",
+    "run",
+    "run_files",
+    "environments",
+    "data",
+    "models",
+    "workspace",
+)
 #: Nothing runs, loads or frames but what is ours; no script or style inside of pages.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "

@@ -73,15 +73,15 @@ def url(*parts: Any, **query: Any) -> str:
     >>> url("runs", "a/b", tab="x y")
     '/portal/runs/a%2Fb?tab=x+y'
     """
-    path = "/".join(["/portal", *(quote(str(part), safe="") for part in parts)])
+    path = "/".join(["/portal", *(quote(str(part), safe="", errors="replace") for part in parts)])
     given = {k: v for k, v in query.items() if v not in (None, "", (), [])}
-    return path + (f"?{urlencode(given, doseq=True)}" if given else "")
+    return path + (f"?{urlencode(given, doseq=True, errors='replace')}" if given else "")
 
 
 def file_url(*parts: Any, name: str, **query: Any) -> str:
     """As `url`, and a file's name behind, in which a slash stays one."""
     path, _, rest = url(*parts, **query).partition("?")
-    return f"{path}/{quote(name)}" + (f"?{rest}" if rest else "")
+    return f"{path}/{quote(name, errors='replace')}" + (f"?{rest}" if rest else "")
 
 
 def seconds_between(start: str | datetime | None, end: str | datetime | None) -> float | None:
@@ -151,7 +151,8 @@ class Show:
             section=path.removeprefix("/portal").strip("/").partition("/")[0],
             **context,
         )
-        return HTMLResponse(text, status)
+        # Names of files may hold what UTF-8 cannot say.
+        return HTMLResponse(text.encode(errors="replace"), status)
 
     def go(self, place: str) -> Response:
         """Sends the browser to another page, after a form was taken."""
