@@ -15,6 +15,7 @@ test: .venv/.ready  ## all tests; ARGS="-k name" is passed on to pytest
 	@scripts/openssh
 	@test -z "$$CI" || scripts/docker  # elsewhere tests of containers say what they lack
 	@test -z "$$CI" || scripts/slurm
+	@test -z "$$CI" || scripts/chromium
 	@scripts/test $(ARGS)
 
 check: .venv/.ready  ## format, lint, types, import rules

@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -287,12 +286,11 @@ def target_parts() -> Iterator[str]:
     )
     engines = {name: registry.kind(name) for name in registry.ENGINES}
     for name, kind in {**kinds, **engines}.items():
-        comments = field_comments(Path(sys.modules[kind.config_model.__module__].__file__ or ""))
         rows = [
             [
                 f"`{key}`",
                 "" if field.default is None else f"`{field.default!r}`",
-                comments.get(key, ""),
+                field.description or "",
             ]
             for key, field in kind.config_model.model_fields.items()
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,6 +28,7 @@ SECTIONS = (
     ("models", "Models", "model"),
     ("workspace", "Workspace", "workspace"),
 )
+SURROGATES = re.compile("[\ud800-\udfff]")
 UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -67,21 +69,35 @@ def number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def printable(text: str) -> str:
+    """`text` as a page can have it: names of files may be any bytes, and come with surrogates for
+    those that are no UTF-8. Addresses give such a name back in this form.
+
+    >>> printable("ü.py"), printable("odd\\udcff")
+    ('ü.py', 'odd\ufffd')
+    """
+    return text if text.isascii() else SURROGATES.sub("\ufffd", text)
+
+
 def url(*parts: Any, **query: Any) -> str:
     """An address of the portal; every part is one piece of the path, whatever is in it.
 
     >>> url("runs", "a/b", tab="x y")
     '/portal/runs/a%2Fb?tab=x+y'
     """
-    path = "/".join(["/portal", *(quote(str(part), safe="", errors="replace") for part in parts)])
-    given = {k: v for k, v in query.items() if v not in (None, "", (), [])}
-    return path + (f"?{urlencode(given, doseq=True, errors='replace')}" if given else "")
+    path = "/".join(["/portal", *(quote(printable(str(part)), safe="") for part in parts)])
+    given = {
+        k: printable(v) if isinstance(v, str) else v
+        for k, v in query.items()
+        if v not in (None, "", (), [])
+    }
+    return path + (f"?{urlencode(given, doseq=True)}" if given else "")
 
 
 def file_url(*parts: Any, name: str, **query: Any) -> str:
     """As `url`, and a file's name behind, in which a slash stays one."""
     path, _, rest = url(*parts, **query).partition("?")
-    return f"{path}/{quote(name, errors='replace')}" + (f"?{rest}" if rest else "")
+    return f"{path}/{quote(printable(name))}" + (f"?{rest}" if rest else "")
 
 
 def seconds_between(start: str | datetime | None, end: str | datetime | None) -> float | None:
@@ -132,6 +148,8 @@ class Show:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        #: What had happened before the view looked: the page hears of what came after.
+        self.seen: int = request.app.state.turnout.hub.news
 
     @property
     def is_fragment(self) -> bool:
@@ -146,13 +164,13 @@ class Show:
             layout="fragment.html" if self.is_fragment else "layout.html",
             workspace=settings.workspace,
             who=who.get(),
+            seen=self.seen,
             path=path,
             here=path + (f"?{query}" if query else ""),
             section=path.removeprefix("/portal").strip("/").partition("/")[0],
             **context,
         )
-        # Names of files may hold what UTF-8 cannot say.
-        return HTMLResponse(text.encode(errors="replace"), status)
+        return HTMLResponse(printable(text), status)
 
     def go(self, place: str) -> Response:
         """Sends the browser to another page, after a form was taken."""

@@ -36,7 +36,7 @@ from turnout.service.snapshots.routes import router as snapshots
 from turnout.service.state import Service, State
 from turnout.service.targets.routes import kinds
 from turnout.service.targets.routes import router as targets
-from turnout.spec.errors import TurnoutError
+from turnout.spec.errors import ConfigurationError, TurnoutError
 
 general = APIRouter(tags=["service"])
 
@@ -148,13 +148,14 @@ class EscapedResponse(JSONResponse):
         return json.dumps(content, separators=(",", ":")).encode()
 
 
-def error(status: int, code: str, message: str) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message}}, status)
+def error(status: int, code: str, message: str, **more: Any) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message, **more}}, status)
 
 
 async def refused(_: Request, e: Exception) -> JSONResponse:
     assert isinstance(e, TurnoutError)
-    return error(e.status, e.code, e.message)
+    fields = e.fields if isinstance(e, ConfigurationError) else {}
+    return error(e.status, e.code, e.message, **({"fields": fields} if fields else {}))
 
 
 async def misunderstood(_: Request, e: Exception) -> JSONResponse:

@@ -6,6 +6,7 @@ Two roots: `UserError` (something asked for cannot be; HTTP 4xx, exit code 2) an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -25,6 +26,17 @@ class UserError(TurnoutError):
 
     code = "invalid"
     status = 400
+
+
+class ConfigurationError(UserError):
+    """Fields of a configuration that cannot be so; `fields` has what is wrong with each by its
+    name, and under "" what is wrong with the whole."""
+
+    code = "configuration"
+
+    def __init__(self, message: str, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.fields = dict(fields or {})
 
 
 class NotFoundError(UserError):

@@ -88,6 +88,8 @@ class Identity:
     known: bool
     #: Fields of the configuration that pin it.
     pinned: dict[str, str] = field(default_factory=dict[str, str])
+    #: Fingerprint of another key that the user met there before; "" if none.
+    conflict: str = ""
 
 
 class Target(ABC, Generic[Config]):

@@ -11,7 +11,7 @@ import ipaddress
 import re
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 from typing_extensions import Self
 
 from turnout.environments.base import Recipe
@@ -26,6 +26,9 @@ from turnout.targets.local_machine import ThisMachine
 NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 #: Addresses of a subnet that no node gets: its own, the gateway's and the last.
 NO_NODES = 3
+#: What forms do with a field: fold it away; show it where there are engines.
+ADVANCED: dict[str, JsonValue] = {"advanced": True}
+ON_ENGINE: dict[str, JsonValue] = {"advanced": True, "engine": True}
 
 
 class ClusterConfig(BaseModel):
@@ -33,28 +36,98 @@ class ClusterConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    #: A size of v1 ("STANDARD_D2_V2") or cores, memory and GPUs ("2c4g", "4c16g1gpu").
-    vm_size: str = "STANDARD_D2_V2"
-    max_nodes: int = Field(default=4, ge=1, le=1000)
-    min_nodes: int = Field(default=0, ge=0)
-    idle_seconds_before_scaledown: int = Field(default=120, ge=0)
-    vm_priority: Literal["dedicated", "lowpriority"] = "dedicated"
-    #: The engine whose nodes these are; "" is this machine.
-    engine: str = ""
-    #: On Slurm: partition, feature of nodes, account and QOS; "" is the site's default.
-    partition: str = ""
-    constraint: str = ""
-    account: str = ""
-    qos: str = ""
-    #: The virtual network of its runs: v1's names; the resource group is only kept. A subnet is a
-    #: range ("10.20.0.0/24") or a name, and the range is then chosen.
-    vnet_resourcegroup_name: str = ""
-    vnet_name: str = ""
-    subnet_name: str = ""
-    #: Whether its runs reach what is outside of their virtual network.
-    vnet_outside: bool = False
-    #: The run that this cluster was made for; it goes when that run is over.
-    made_for: str = ""
+    vm_size: str = Field(
+        default="STANDARD_D2_V2",
+        title="Size of a node",
+        description='A size of v1 ("STANDARD_D2_V2") or cores, memory and GPUs ("2c4g", '
+        '"4c16g1gpu").',
+    )
+    max_nodes: int = Field(
+        default=4,
+        ge=1,
+        le=1000,
+        title="Most nodes",
+        description="So many nodes at once at most.",
+    )
+    min_nodes: int = Field(
+        default=0,
+        ge=0,
+        title="Fewest nodes",
+        description="So many nodes stay when nothing runs.",
+        json_schema_extra=ADVANCED,
+    )
+    idle_seconds_before_scaledown: int = Field(
+        default=120,
+        ge=0,
+        title="Idle seconds before a node goes",
+        description="A node without a run leaves after so many seconds.",
+        json_schema_extra=ADVANCED,
+    )
+    vm_priority: Literal["dedicated", "lowpriority"] = Field(
+        default="dedicated",
+        title="Priority",
+        description="Nodes of lowpriority are taken back when a dedicated cluster needs them.",
+        json_schema_extra=ADVANCED,
+    )
+    engine: str = Field(
+        default="",
+        title="Engine",
+        description="The engine whose nodes these are; empty is this machine.",
+    )
+    partition: str = Field(
+        default="",
+        title="Partition",
+        description="On Slurm: the partition; empty is the engine's own, else the site's default.",
+        json_schema_extra=ON_ENGINE,
+    )
+    constraint: str = Field(
+        default="",
+        title="Constraint",
+        description="On Slurm: a feature that nodes must have.",
+        json_schema_extra=ON_ENGINE,
+    )
+    account: str = Field(
+        default="",
+        title="Account",
+        description="On Slurm: the account that is charged; empty is the site's default.",
+        json_schema_extra=ON_ENGINE,
+    )
+    qos: str = Field(
+        default="",
+        title="QOS",
+        description="On Slurm: the quality of service; empty is the site's default.",
+        json_schema_extra=ON_ENGINE,
+    )
+    vnet_resourcegroup_name: str = Field(
+        default="",
+        title="Resource group of the network",
+        description="v1's name; it is only kept.",
+        json_schema_extra=ADVANCED,
+    )
+    vnet_name: str = Field(
+        default="",
+        title="Virtual network",
+        description="The virtual network of its runs; it needs a subnet too.",
+        json_schema_extra=ADVANCED,
+    )
+    subnet_name: str = Field(
+        default="",
+        title="Subnet",
+        description='A range ("10.20.0.0/24") or a name, and the range is then chosen.',
+        json_schema_extra=ADVANCED,
+    )
+    vnet_outside: bool = Field(
+        default=False,
+        title="Reach outside",
+        description="Whether its runs reach what is outside of their virtual network.",
+        json_schema_extra=ADVANCED,
+    )
+    made_for: str = Field(
+        default="",
+        title="Made for",
+        description="The run that this cluster was made for; it goes when that run is over.",
+        json_schema_extra={"hidden": True},
+    )
 
     @field_validator("vm_size")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from turnout.spec.errors import UserError
+from turnout.spec.errors import ConfigurationError, UserError
 from turnout.spec.records import nearest
 from turnout.targets.base import Target
 
@@ -30,7 +30,10 @@ def kinds() -> dict[str, str]:
 
 def kind(name: str) -> type[Target[Any]]:
     """The class of a kind; imported now, not before."""
-    known = {**kinds(), **ENGINES}
+    # Looking for other packages' kinds reads the disk: only for a name that is not ours.
+    known = {**KINDS, **ENGINES}
+    if name not in known:
+        known = {**kinds(), **ENGINES}
     if name not in known:
         names = ", ".join(sorted(known))
         raise UserError(
@@ -41,17 +44,23 @@ def kind(name: str) -> type[Target[Any]]:
 
 
 def config(kind_name: str, data: Mapping[str, Any]) -> BaseModel:
-    """The kind's own checked configuration; `UserError` names each bad field."""
+    """The kind's own checked configuration; `ConfigurationError` names each bad field."""
     model = kind(kind_name).config_model
     try:
         return model.model_validate(dict(data))
     except ValidationError as e:
         problems: list[str] = []
+        fields: dict[str, str] = {}
         for error in e.errors(include_input=False, include_url=False):
-            name = ".".join(str(part) for part in error["loc"]) or "configuration"
+            name = ".".join(str(part) for part in error["loc"])
             hint = ""
             if error["type"] == "extra_forbidden":
                 hint = nearest(name, model.model_fields)
-            problems.append(f"{name}: {error['msg'].removeprefix('Value error, ')}{hint}")
+            said = f"{error['msg'].removeprefix('Value error, ')}{hint}"
+            problems.append(f"{name or 'configuration'}: {said}")
+            # A field of several types has an error for each: the form shows the first.
+            fields.setdefault(str(error["loc"][0]) if error["loc"] else "", said)
         text = "; ".join(problems)
-        raise UserError(f"The {kind_name} target cannot be set up: {text}.") from None
+        raise ConfigurationError(
+            f"The {kind_name} target cannot be set up: {text}.", fields
+        ) from None

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import Self
 
 from turnout.environments.base import Recipe
@@ -23,7 +23,7 @@ from turnout.hosts.agent import Agent
 from turnout.hosts.base import Host
 from turnout.hosts.local import LocalHost
 from turnout.hosts.ssh import SSHHost
-from turnout.spec.errors import TargetError, UserError
+from turnout.spec.errors import ConfigurationError, TargetError, UserError
 from turnout.spec.runs import MAX_RUN_DURATION_S, RunSpec
 from turnout.spec.sizes import Machine, fitted, size_of
 from turnout.spec.targets import Capabilities, Observation, Problem
@@ -38,7 +38,7 @@ from turnout.targets.base import (
     Ticket,
 )
 from turnout.targets.cluster import ClusterConfig, ClusterTarget
-from turnout.targets.ssh import SSHConfig, identity_of, settings
+from turnout.targets.ssh import ADVANCED, SSHConfig, identity_of, settings
 from turnout.targets.supervised import SupervisedTarget
 
 #: How long what a site is like is taken to be as it was.
@@ -54,10 +54,18 @@ SLACK_S = 300
 class SlurmConfig(SSHConfig):
     """Where Slurm's commands are: on the machine of the service, or where SSH leads."""
 
-    #: The partition of clusters that name none; "" is Slurm's own default.
-    partition: str = ""
-    #: "": the service's own home on this machine, `~/.turnout/host` over SSH.
-    folder: str = ""
+    partition: str = Field(
+        default="",
+        title="Partition",
+        description="The partition of clusters that name none; empty is Slurm's own default.",
+    )
+    folder: str = Field(
+        default="",
+        title="Folder",
+        description="Where Turnout keeps its files: a folder that login machine and nodes share. "
+        "Empty: the service's own home on this machine, `~/.turnout/host` over SSH.",
+        json_schema_extra=ADVANCED,
+    )
 
     @property
     def here(self) -> bool:
@@ -75,7 +83,7 @@ class SlurmConfig(SSHConfig):
 
 
 class SlurmEngine(SupervisedTarget[SlurmConfig]):
-    """One Slurm, shared by all clusters that are made on it."""
+    """A Slurm installation, for clusters beyond this machine. All that are made on it share it."""
 
     kind: ClassVar[str] = "slurm"
     v1_type: ClassVar[str] = "Slurm"
@@ -176,9 +184,10 @@ class SlurmEngine(SupervisedTarget[SlurmConfig]):
             if row["name"] == wanted or (not wanted and row["default"]):
                 return row
         names = ", ".join(row["name"] for row in known)
+        text = f"Slurm has no default partition: name one of {names}."
         if wanted:
-            raise UserError(f"Slurm has no partition '{wanted}'. Partitions: {names}.")
-        raise UserError(f"Slurm has no default partition: name one of {names}.")
+            text = f"Slurm has no partition '{wanted}'. Partitions: {names}."
+        raise ConfigurationError(text, {"partition": text})
 
     async def machine(self, partition: str) -> Machine:
         """What the largest node of a partition has, for sizes that are only names."""

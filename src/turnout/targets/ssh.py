@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 from typing_extensions import Self
 
 from turnout.hosts import bootstrap
@@ -18,6 +18,9 @@ from turnout.targets.supervised import SupervisedTarget
 
 #: More machines on the way than anybody chains.
 JUMPS_LIMIT = 8
+#: What forms do with a field: fold it away, or show it to nobody.
+ADVANCED: dict[str, JsonValue] = {"advanced": True}
+HIDDEN: dict[str, JsonValue] = {"hidden": True}
 
 
 class SSHConfig(BaseModel):
@@ -25,26 +28,85 @@ class SSHConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    address: str = ""
-    port: int | None = Field(default=None, ge=1, le=65535)
-    username: str = ""
-    password: Secret | None = None
-    #: The key file's content, not its path.
-    private_key: Secret | None = None
-    passphrase: Secret | None = None
-    #: A Host of ~/.ssh/config of the service's user.
-    ssh_config_host: str | None = None
-    #: "user@host:port" of a machine to go through.
-    jump: str | None = None
-    #: Use the SSH agent: True for $SSH_AUTH_SOCK of the service, or the socket's path.
-    agent: bool | str = False
-    #: The machine's public host key as one line; pinned.
-    host_key: str | None = None
-    jump_host_key: str | None = None
-    #: The Python that runs our side there; found when not given.
-    python: str | None = None
-    #: Where Turnout keeps its files there.
-    folder: str = "~/.turnout/host"
+    address: str = Field(
+        default="",
+        title="Address",
+        description="Name or IP address of the machine.",
+        json_schema_extra={"placeholder": "lab.example.org"},
+    )
+    port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        title="Port",
+        description="Where its SSH server listens; 22, or what the Host says, when not given.",
+        json_schema_extra={"placeholder": "22"},
+    )
+    username: str = Field(default="", title="User", description="The user on that machine.")
+    password: Secret | None = Field(
+        default=None,
+        title="Password",
+        description="The user's password. Without password, key and agent, the keys of the "
+        "service's own user are tried, as `ssh` does.",
+    )
+    private_key: Secret | None = Field(
+        default=None,
+        title="Private key",
+        description="The key file's content, not its path.",
+        json_schema_extra={
+            "multiline": True,
+            "placeholder": "-----BEGIN OPENSSH PRIVATE KEY-----",
+        },
+    )
+    passphrase: Secret | None = Field(
+        default=None,
+        title="Passphrase",
+        description="The passphrase of the private key, if it has one.",
+    )
+    agent: bool | str = Field(
+        default=False,
+        title="Use the SSH agent",
+        description="Use the SSH agent: True for $SSH_AUTH_SOCK of the service, or the socket's "
+        "path.",
+        json_schema_extra=ADVANCED,
+    )
+    ssh_config_host: str | None = Field(
+        default=None,
+        title="Host of ~/.ssh/config",
+        description="A Host of ~/.ssh/config of the service's user, instead of address and user.",
+        json_schema_extra=ADVANCED,
+    )
+    jump: str | None = Field(
+        default=None,
+        title="Jump host",
+        description='"user@host:port" of a machine to go through; several are separated by '
+        "commas, the nearest first.",
+        json_schema_extra={**ADVANCED, "placeholder": "ana@gate.example.org"},
+    )
+    host_key: str | None = Field(
+        default=None,
+        title="Host key",
+        description="The machine's public host key as one line; pinned.",
+        json_schema_extra=HIDDEN,
+    )
+    jump_host_key: str | None = Field(
+        default=None,
+        title="Host keys of jump hosts",
+        description="The same for jump hosts, a line for each.",
+        json_schema_extra=HIDDEN,
+    )
+    python: str | None = Field(
+        default=None,
+        title="Python",
+        description="The Python that runs our side there, 3.8 or newer; found when not given.",
+        json_schema_extra={**ADVANCED, "placeholder": "/usr/bin/python3"},
+    )
+    folder: str = Field(
+        default="~/.turnout/host",
+        title="Folder",
+        description="Where Turnout keeps its files there.",
+        json_schema_extra=ADVANCED,
+    )
 
     @field_validator("password", "private_key", "passphrase", mode="before")
     @classmethod
@@ -68,7 +130,7 @@ class SSHConfig(BaseModel):
 
 
 class SSHTarget(SupervisedTarget[SSHConfig]):
-    """Run folders in the home of a user on another machine."""
+    """A machine that SSH reaches. It needs Python and nothing else: no root, no Docker."""
 
     kind: ClassVar[str] = "ssh"
     v1_type: ClassVar[str] = "VirtualMachine"
@@ -129,4 +191,5 @@ async def identity_of(config: SSHConfig) -> Identity | None:
     pinned = {"host_key": found.line}
     if config.jump_host_key:
         pinned["jump_host_key"] = config.jump_host_key
-    return Identity(found.line, found.fingerprint, known and found.known, pinned)
+    known = known and found.known
+    return Identity(found.line, found.fingerprint, known, pinned, found.conflict)

@@ -60,6 +60,11 @@ async def test_a_run_whose_node_is_lost_starts_again(service: Service) -> None:
     assert found["attempt"] == 2
     (warning,) = found["warnings"]
     assert warning.startswith("Attempt 1: The run's supervisor")
+    steps = [(e["attempt"], e["state"]) for e in found["history"]]
+    assert [s for s in steps if s[1] in ("queued", "running", "completed")] == [
+        (1, "queued"), (1, "running"), (2, "queued"), (2, "running"), (2, "completed"),
+    ]  # fmt: skip
+    assert any("supervisor" in e["message"] for e in found["history"] if e["attempt"] == 2)
     log = await service.log(run)
     # One log of all attempts, each line once.
     assert log.count("attempt 1 after ''") == log.count("attempt 2 after 'x'") == 1

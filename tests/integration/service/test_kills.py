@@ -113,6 +113,10 @@ def prove(client: Client, run: str, witness: Path) -> None:
     with client.open("GET", f"/v1/runs/{run}/files/outputs/model.bin") as answer:
         assert answer.read() == b"x" * 3_000_000
     assert view["warnings"] == []
+    history = client.get(f"/v1/runs/{run}")["history"]
+    ends = [e["state"] for e in history if e["state"] in ("queued", "running", "completed")]
+    assert list(dict.fromkeys(ends)) == ["queued", "running", "completed"]
+    assert ends.count("completed") == 1
 
 
 @pytest.mark.parametrize("moment_ms", MOMENTS)

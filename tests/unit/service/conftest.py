@@ -5,7 +5,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from turnout.service import db as database
 from turnout.service.app import create_app, parts_of
+from turnout.service.db import Database
 from turnout.service.settings import Settings
 
 
@@ -26,3 +28,13 @@ async def web(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         headers={"Authorization": f"Bearer {token}"},
     ) as client:
         yield client
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    """A new database alone."""
+    url = f"sqlite:///{tmp_path / 't.db'}"
+    database.migrate(url)
+    db = database.connect(url)
+    yield db
+    await db.aclose()

@@ -19,6 +19,7 @@ async def test_every_route_wants_a_token(app: FastAPI, web: httpx.AsyncClient) -
                 run="r",
                 name="n",
                 digest="d",
+                other="o",
                 address="a",
                 key="k",
                 store="s",

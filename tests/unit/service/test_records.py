@@ -1,23 +1,11 @@
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from turnout.service import db as database
 from turnout.service.db import Database
 from turnout.service.runs import logic, records
 from turnout.service.runs.logic import NewRun
-
-
-@pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    url = f"sqlite:///{tmp_path / 't.db'}"
-    database.migrate(url)
-    db = database.connect(url)
-    yield db
-    await db.aclose()
 
 
 async def new_run(db: Database, key: str = "key-00001") -> str:
@@ -104,6 +92,25 @@ async def test_what_is_not_understood_is_a_warning(db: Database, record: dict[st
     row = await logic.get(db, run)
     assert len(row.warnings) == 1
     assert await logic.metrics(db, run, recursive=False) == {"kept": 1}
+
+
+async def test_children_have_a_history_too(db: Database) -> None:
+    run = await new_run(db)
+    child = f"{run}_1"
+    begins = {"t": "child", "id": child, "name": "first", "at": 1000.0}
+    ends = {"t": "state", "state": "failed", "error": "No data.", "run": child, "at": 1060.0}
+    for records_ in ([begins], [begins, ends], [ends]):
+        await logic.add_records(db, run, records_)
+    assert (await logic.get(db, child)).history == [
+        {"state": "running", "at": "1970-01-01T00:16:40+00:00", "message": "", "attempt": 1},
+        {
+            "state": "failed", "at": "1970-01-01T00:17:40+00:00", "message": "No data.",
+            "attempt": 1,
+        },
+    ]  # fmt: skip
+    await logic.request_cancel(db, run)
+    states = [entry["state"] for entry in (await logic.get(db, run)).history]
+    assert states == ["running", "canceled"]
 
 
 async def test_a_child_cannot_touch_another_run(db: Database) -> None:

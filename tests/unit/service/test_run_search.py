@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from turnout.service import db as database
 from turnout.service.db import Database, now
 from turnout.service.runs import logic, search
 from turnout.service.runs.logic import NewRun
 from turnout.service.runs.search import Search
 from turnout.service.runs.tables import by_id
 from turnout.spec.errors import UserError
-
-
-@pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    url = f"sqlite:///{tmp_path / 't.db'}"
-    database.migrate(url)
-    db = database.connect(url)
-    yield db
-    await db.aclose()
 
 
 async def add(db: Database, name: str, experiment: str = "exp", **columns: Any) -> str:

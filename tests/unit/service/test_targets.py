@@ -72,6 +72,31 @@ async def test_bad_configurations_are_refused(
     assert len((await web.get("/v1/targets")).json()["targets"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "fields"),
+    [
+        ("ssh", {"address": "x"}, {"": "give an address and a username, or ssh_config_host"}),
+        ("ssh", {**CLOSED, "port": "many"}, {"port": "Input should be a valid integer"}),
+        ("ssh", {**CLOSED, "pasword": "x"}, {"pasword": "did you mean 'password'"}),
+        ("cluster", {"vm_size": "huge"}, {"vm_size": "huge"}),
+        ("cluster", {"vm_size": "1000c1g"}, {"vm_size": "larger than this machine"}),
+        (
+            "cluster",
+            {"max_nodes": 0, "vm_priority": "high"},
+            {"max_nodes": "greater", "vm_priority": "dedicated"},
+        ),
+    ],
+)
+async def test_an_error_says_which_fields_it_means(
+    web: httpx.AsyncClient, kind: str, config: dict[str, Any], fields: dict[str, str]
+) -> None:
+    error = (await attach(web, kind=kind, config=config)).json()["error"]
+    assert error["code"] == "configuration"
+    assert error["fields"].keys() == fields.keys()
+    for name, word in fields.items():
+        assert word in error["fields"][name]
+
+
 def test_a_lost_key_says_what_to_do(tmp_path: Path) -> None:
     sealed = Vault(tmp_path / "a").seal({"password": PASSWORD})
     with pytest.raises(ServiceError, match="Attach the target again"):

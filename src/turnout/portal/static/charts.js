@@ -198,6 +198,13 @@
     document.getElementById("no-charts").hidden = names.length > 0;
   }
 
+  // Where the page says which colour is which run's.
+  function paint() {
+    for (const swatch of document.querySelectorAll("[data-swatch]")) {
+      swatch.style.background = colour(runs[swatch.dataset.swatch]);
+    }
+  }
+
   let asked = 0;
   async function refresh(all) {
     const mine = ++asked;
@@ -221,14 +228,20 @@
   };
 
   from_address();
+  paint();
   controls.addEventListener("input", () => {
     to_address();
     show();
   });
   controls.addEventListener("submit", (event) => event.preventDefault());
   for (const kind of ["live:run", "live:runs"]) document.body.addEventListener(kind, soon);
-  addEventListener("theme", show);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+  const repaint = () => {
+    paint();
+    show();
+  };
+  document.body.addEventListener("htmx:afterSettle", paint);
+  addEventListener("theme", repaint);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   let sized = null;
   addEventListener("resize", () => {
     clearTimeout(sized);

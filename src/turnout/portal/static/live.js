@@ -13,11 +13,13 @@
   function open() {
     if (source || document.hidden) return;
     const run = document.querySelector("[data-run]");
-    source = new EventSource(`/portal/live${run ? `?run=${encodeURIComponent(run.dataset.run)}` : ""}`);
+    const query = new URLSearchParams({ seen: document.body.dataset.seen });
+    if (run) query.set("run", run.dataset.run);
+    source = new EventSource(`/portal/live?${query}`);
     for (const kind of kinds) source.addEventListener(kind, () => tell(kind));
     source.onopen = () => {
       document.getElementById("lost").hidden = true;
-      // Whatever happened while nobody listened.
+      // Whatever happened while nobody listened; before the first time, the service knows.
       if (opened) kinds.forEach(tell);
       opened = true;
     };

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Form, Response
 from starlette.responses import Response as Answer
 
 from turnout.portal.pages import Page, url
-from turnout.service.runs import logic, routes
+from turnout.service.runs import logic, routes, series
 from turnout.service.runs.folders import LOGS
 from turnout.service.runs.routes import NewRunBody
 from turnout.service.runs.views import run_view
@@ -57,20 +57,10 @@ async def overview(run: str, service: Service, page: Page) -> Answer:
         **found,
         history=row.history,
         children=[run_view(child) for child in children],
-        metrics=latest(await logic.metrics(service.db, row.id, recursive=False)),
+        metrics=await series.last_values(service.db, row.id),
         command=command_of(found["run"]["spec"]),
         logs=service.folders.sizes(row.id, LOGS),
     )
-
-
-def latest(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The last number or short text of each metric."""
-    found: list[tuple[str, Any]] = []
-    for name, value in metrics.items():
-        last = value[-1] if isinstance(value, list) and value else value
-        if isinstance(last, (int, float, str)):
-            found.append((name, last))
-    return found
 
 
 def command_of(spec: Mapping[str, Any]) -> str:

@@ -10,11 +10,12 @@ from starlette.responses import JSONResponse, Response
 
 from turnout.payload.rundir import USAGE_NAME
 from turnout.portal import downloads
-from turnout.portal.pages import Page
+from turnout.portal.pages import Page, printable
 from turnout.portal.views.run import frame
 from turnout.service.paths import use_file_names
-from turnout.service.runs import logic, uploads
+from turnout.service.runs import analysis, logic, uploads
 from turnout.service.runs.folders import FILES, LOGS
+from turnout.service.runs.tables import RunRow
 from turnout.service.runs.views import run_view
 from turnout.service.state import Service, State
 from turnout.spec.errors import NotFoundError
@@ -73,6 +74,16 @@ async def log_part(
     return Response(data, media_type="application/octet-stream", headers=headers)
 
 
+@router.get("/log-search")
+async def log_search(
+    run: str, service: Service, page: Page, name: str, text: str = ""
+) -> Response:
+    if not text:
+        return Response()
+    found = await analysis.search_log(run, service, name, text)
+    return page("run/hits.html", run=run, name=name, text=text, **found)
+
+
 @router.get("/log/download")
 async def log_download(run: str, service: Service, name: str) -> Response:
     row = await logic.get(service.db, run)
@@ -95,12 +106,13 @@ def cut(parts: Any, size: int) -> Any:
 async def outputs(run: str, service: Service, page: Page, name: str = "") -> Response:
     found = await frame(service, run, "outputs")
     row = await logic.get(service.db, run)
-    sizes = await uploads.sizes(service.db, service.folders, row)
+    found_sizes = await uploads.sizes(service.db, service.folders, row)
+    sizes = {printable(name): size for name, size in found_sizes.items()}
     if name and name not in sizes:
         raise NotFoundError(f"The run has no file '{name}'.")
     preview: View = {}
     if name:
-        owner, kept = await uploads.place(service.db, service.folders, row, name)
+        owner, kept = await kept_at(service, row, name)
         preview = await asyncio.to_thread(preview_of, service, owner, kept)
     return page(
         "run/outputs.html",
@@ -110,6 +122,14 @@ async def outputs(run: str, service: Service, page: Page, name: str = "") -> Res
         name=name,
         preview=preview,
     )
+
+
+async def kept_at(service: State, row: RunRow, name: str) -> tuple[str, str]:
+    """(run, name) of a file, by its name as pages have it."""
+    if not name.isascii():
+        sizes = await uploads.sizes(service.db, service.folders, row)
+        name = next((real for real in sizes if printable(real) == name), name)
+    return await uploads.place(service.db, service.folders, row, name)
 
 
 def preview_of(service: State, run: str, name: str) -> View:
@@ -146,7 +166,7 @@ def tree(sizes: dict[str, int]) -> list[View]:
 @router.get("/files/{name:file}")
 async def file(run: str, name: str, service: Service, show: bool = False) -> Response:
     row = await logic.get(service.db, run)
-    owner, kept = await uploads.place(service.db, service.folders, row, name)
+    owner, kept = await kept_at(service, row, name)
     service.folders.read(owner, FILES, kept, 0, 0)
     path = service.folders.path(owner, FILES, kept)
     size, parts = path.stat().st_size, downloads.parts_of(path)

@@ -17,7 +17,13 @@ from turnout.service.runs.tables import RunRow
 from turnout.service.targets.pool import TargetPool
 from turnout.service.targets.tables import TargetRow
 from turnout.spec.clusters import NodeState, node_state_counts
-from turnout.spec.errors import ConflictError, NotFoundError, TurnoutError, UserError
+from turnout.spec.errors import (
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    TurnoutError,
+    UserError,
+)
 from turnout.spec.runs import RunSpec, RunState
 from turnout.spec.sizes import Size, fitted, size_of
 from turnout.targets import registry
@@ -37,7 +43,10 @@ async def size_there(pool: TargetPool, config: Mapping[str, Any]) -> tuple[Size,
     there = machine.machine()
     if engine is not None:
         there = await engine.machine(config.get("partition") or "")
-    return fitted(size_of(str(config["vm_size"])), there)
+    try:
+        return fitted(size_of(str(config["vm_size"])), there)
+    except UserError as e:
+        raise ConfigurationError(e.message, {"vm_size": e.message}) from None
 
 
 async def with_engine(db: Database, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,9 +207,9 @@ async def update(db: Database, name: str, change: Mapping[str, Any]) -> None:
         config = {**row.config, **change}
         try:
             registry.config("cluster", config)
-        except UserError as e:
+        except ConfigurationError as e:
             why = e.message.partition(": ")[2].removeprefix("configuration: ")
-            raise UserError(f"'{name}' cannot be changed so: {why}") from None
+            raise ConfigurationError(f"'{name}' cannot be changed so: {why}", e.fields) from None
         row.config, row.modified_at = config, now()
         await events.note(session, "scaled", "target", name)
 
@@ -209,6 +218,24 @@ async def active_runs(db: Database, name: str) -> list[str]:
     async with db.read() as session:
         query = select(RunRow.id).where(RunRow.target == name, RunRow.state.not_in(FINAL))
         return list(await session.scalars(query))
+
+
+async def in_use(db: Database, name: str) -> dict[str, Any]:
+    """What ends when a target or an engine goes: `{"runs": [{"id", "display_name", "state",
+    "experiment"}], "clusters": [name]}`, runs that are not over and clusters made on it."""
+    async with db.read() as session:
+        runs = await session.execute(
+            select(RunRow.id, RunRow.display_name, RunRow.state, RunRow.experiment)
+            .where(RunRow.target == name, RunRow.state.not_in(FINAL))
+            .order_by(RunRow.number)
+        )
+        clusters = await session.scalars(
+            select(TargetRow).where(TargetRow.kind == "cluster").order_by(TargetRow.name)
+        )
+        return {
+            "runs": [dict(row._mapping) for row in runs],
+            "clusters": [c.name for c in clusters if c.config.get("engine") == name],
+        }
 
 
 async def until_free(db: Database, name: str) -> None:

@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from turnout.service import ending
-from turnout.service.clusters import slices, slots
-from turnout.service.clusters.tables import ClusterEventRow
-from turnout.service.clusters.world import World, load, note
+from turnout.service.clusters import history, slices, slots
+from turnout.service.clusters.world import World, forget, load, note
 from turnout.service.db import Database, Session, now
 from turnout.service.runs.hub import Hub
 from turnout.service.targets.tables import TargetRow
@@ -45,6 +44,7 @@ class ClusterLoops:
         self.take_back = take_back
         self.woken = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        self.recorder = history.Recorder()
         #: Whether a run waits for a node, so that the service must stay.
         self.busy = False
 
@@ -90,6 +90,10 @@ class ClusterLoops:
                     slots.serve(world, cluster)
                 else:
                     await slices.serve(session, world, cluster)
+            counts = await self.recorder.note(session, world)
+        if counts != self.recorder.known:
+            self.hub.note("compute")
+        self.recorder.kept(counts)
         self.busy = any(world.waiting(cluster) for cluster in world.clusters)
         for run in world.told:
             self.hub.tell(run)
@@ -125,9 +129,7 @@ async def release(session: Session, world: World) -> None:
         owner = cluster.config.get("made_for")
         if owner and owner not in alive:
             await session.delete(cluster)
-            await session.execute(
-                delete(ClusterEventRow).where(ClusterEventRow.cluster == cluster.name)
-            )
+            await forget(session, cluster.name)
         else:
             kept.append(cluster)
     world.clusters = kept

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from turnout.service.clusters import logic
+from turnout.service.clusters import history, logic
 from turnout.service.runs import usage
 from turnout.service.state import Service
 from turnout.service.targets import logic as targets
@@ -47,6 +47,20 @@ async def nodes(name: str, service: Service) -> View:
         run = node.get("run")
         node["usage"] = usage.last(service.folders, run) if run else None
     return found
+
+
+@router.get("/targets/{name}/history")
+async def nodes_over_time(
+    name: str, service: Service, hours: Annotated[float, Query(gt=0, le=24 * history.DAYS)] = 24.0
+) -> View:
+    view = await targets.get(service.db, service.pool, name)
+    return await history.of(service.db, view, hours)
+
+
+@router.get("/targets/{name}/in-use")
+async def in_use(name: str, service: Service) -> View:
+    await targets.get(service.db, service.pool, name)
+    return await logic.in_use(service.db, name)
 
 
 @router.get("/sizes")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete, select
 
 from turnout.engine.quota import CORES, NODES
-from turnout.service.clusters.tables import ClusterEventRow, NodeRow
+from turnout.service.clusters.tables import ClusterEventRow, NodeCountRow, NodeRow
 from turnout.service.db import Session, now
 from turnout.service.quotas import logic as quotas
 from turnout.service.runs.tables import RunRow
@@ -143,3 +143,9 @@ async def note(session: Session, cluster: str, text: str) -> None:
                 ClusterEventRow.cluster == cluster, ClusterEventRow.id <= oldest
             )
         )
+
+
+async def forget(session: Session, cluster: str) -> None:
+    """Nothing of a cluster that is gone is told of another with its name."""
+    for table in (ClusterEventRow, NodeCountRow):
+        await session.execute(delete(table).where(table.cluster == cluster))

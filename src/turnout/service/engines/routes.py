@@ -27,7 +27,9 @@ class EngineBody(BaseModel):
 
 @router.post("", status_code=201)
 async def attach(body: EngineBody, service: Service) -> View:
-    return await logic.attach(service.db, service.pool, logic.NewTarget(**body.model_dump()))
+    found = await logic.attach(service.db, service.pool, logic.NewTarget(**body.model_dump()))
+    service.hub.note("compute")
+    return found
 
 
 @router.get("")
@@ -50,13 +52,16 @@ async def get(name: str, service: Service) -> View:
 @router.post("/{name}/check")
 async def check(name: str, service: Service) -> View:
     await named(name, service)
-    return await logic.check(service.db, service.pool, name)
+    found = await logic.check(service.db, service.pool, name)
+    service.hub.note("compute")
+    return found
 
 
 @router.delete("/{name}", status_code=204)
 async def detach(name: str, service: Service) -> None:
     await named(name, service)
     await logic.detach(service.db, service.pool, name)
+    service.hub.note("compute")
 
 
 async def named(name: str, service: Service) -> View:

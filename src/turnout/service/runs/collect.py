@@ -166,7 +166,8 @@ class Collector:
             await end_children(session, fresh, RunState.FAILED, now())
             fresh.attempt += 1
             fresh.losses += decision.error.code != "preempted"
-            fresh.state, fresh.handle, fresh.message = RunState.QUEUED.value, None, ""
+            fresh.state, fresh.handle = RunState.QUEUED.value, None
+            fresh.message = f"{why} Started again."
             fresh.started_at = fresh.taken_back_at = fresh.error = None
             fresh.allocation, fresh.records_offset, fresh.log_starts = [], 0, starts
             fresh.warnings = [*fresh.warnings, f"{why} It was started again."]
@@ -255,8 +256,9 @@ class Collector:
             if state is not None and state.order >= RunState(row.state).order:
                 row.state = state.value
                 if state.is_final:
-                    await end(session, row, seen)
+                    # Before anything is flushed: its history has one end.
                     settle(row, decision)
+                    await end(session, row, state, seen)
             row.version += 1
         self.hub.tell(run, run_view(row))
 
@@ -298,13 +300,13 @@ def settle(row: RunRow, decision: Decision) -> None:
     row.error = error
 
 
-async def end(session: Session, row: RunRow, seen: Observation | None) -> None:
-    """Times of the end, and an end for children that the script left open."""
+async def end(session: Session, row: RunRow, state: RunState, seen: Observation | None) -> None:
+    """Times of the end, and an end in `state` for children that the script left open."""
     row.message = ""
     ended_at = seen.exit.ended_at if seen and seen.exit else None
     at = datetime.fromtimestamp(ended_at, timezone.utc) if ended_at else now()
     row.ended_at = at
-    await end_children(session, row, RunState(row.state), at)
+    await end_children(session, row, state, at)
 
 
 async def end_children(session: Session, row: RunRow, state: RunState, at: datetime) -> None:

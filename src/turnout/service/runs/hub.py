@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import Generator
 from typing import Any
@@ -48,6 +49,8 @@ class Hub:
     """Run ids to those who follow them; and those who watch all."""
 
     def __init__(self) -> None:
+        #: Grows with each change; another service begins with another number.
+        self.news = time.time_ns()
         self.watchers: set[Watcher] = set()
         self.listeners: defaultdict[str, set[Listener]] = defaultdict(set)
 
@@ -73,6 +76,7 @@ class Hub:
 
     def note(self, kind: str, run: str = "") -> None:
         """Something of this kind changed; of this `run`, for those who watch it alone."""
+        self.news += 1
         for watcher in self.watchers:
             if not run or run == watcher.run:
                 watcher.note(kind)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 
 from turnout.engine import quota
 from turnout.service.db import Database, Session, now
@@ -313,53 +313,3 @@ async def active(db: Database) -> list[RunRow]:
     )
     async with db.read() as session:
         return list(await session.scalars(query))
-
-
-async def experiments(db: Database) -> list[dict[str, Any]]:
-    """All experiments with their number of top-level runs."""
-    count = (
-        select(RunRow.experiment, func.count().label("runs"))
-        .where(RunRow.parent.is_(None))
-        .group_by(RunRow.experiment)
-        .subquery()
-    )
-    query = select(ExperimentRow, count.c.runs).outerjoin(
-        count, count.c.experiment == ExperimentRow.name
-    )
-    async with db.read() as session:
-        rows = (await session.execute(query.order_by(ExperimentRow.name))).all()
-    return [
-        {
-            "name": e.name,
-            "created_at": e.created_at.isoformat(),
-            "runs": runs or 0,
-            "tags": e.tags,
-            "archived_at": None if e.archived_at is None else e.archived_at.isoformat(),
-        }
-        for e, runs in rows
-    ]
-
-
-async def change_experiment(
-    db: Database,
-    name: str,
-    set_tags: Mapping[str, str | None],
-    remove_tags: Iterable[str],
-    *,
-    archived: bool | None,
-) -> None:
-    """Change what a person says of an experiment; one without runs comes to be."""
-    check_name("an experiment", name)
-    async with db.write() as session:
-        row = await session.scalar(select(ExperimentRow).where(ExperimentRow.name == name))
-        if row is None:
-            row = ExperimentRow(name=name, created_at=now(), tags={})
-            session.add(row)
-        kept = {k: v for k, v in row.tags.items() if k not in remove_tags}
-        tags = {**kept, **set_tags}
-        if tags != row.tags:
-            row.tags = tags
-            await events.note(session, "tagged", "experiment", name)
-        if archived is not None and archived != (row.archived_at is not None):
-            row.archived_at = now() if archived else None
-            await events.note(session, "archived" if archived else "restored", "experiment", name)

@@ -14,9 +14,9 @@ from turnout.service.data import logic as data
 from turnout.service.environments import launching
 from turnout.service.paths import use_file_names
 from turnout.service.quotas import logic as quotas
-from turnout.service.runs import events, logic, uploads, usage
+from turnout.service.runs import events, experiments, logic, uploads, usage
 from turnout.service.runs.folders import FILES, LOGS
-from turnout.service.runs.views import run_view
+from turnout.service.runs.views import run_details, run_view
 from turnout.service.state import Service
 from turnout.service.targets import logic as targets
 from turnout.spec.errors import SnapshotMissingError, UserError
@@ -118,7 +118,7 @@ async def list_runs(service: Service, wanted: Annotated[FilterQuery, Query()]) -
 
 @router.get("/runs/{run}")
 async def get_run(run: str, service: Service) -> View:
-    return run_view(await logic.get(service.db, run))
+    return run_details(await logic.get(service.db, run))
 
 
 @router.patch("/runs/{run}")
@@ -243,13 +243,12 @@ async def write_file(run: str, name: str, request: Request, service: Service) ->
 
 @router.get("/experiments")
 async def list_experiments(service: Service) -> View:
-    return {"experiments": await logic.experiments(service.db)}
+    return {"experiments": await experiments.listed(service.db)}
 
 
 @router.patch("/experiments/{name}")
 async def change_experiment(name: str, body: ChangeExperimentBody, service: Service) -> View:
-    await logic.change_experiment(
+    await experiments.change(
         service.db, name, body.tags.set, body.tags.remove, archived=body.archived
     )
-    found = await logic.experiments(service.db)
-    return next(e for e in found if e["name"] == name)
+    return await experiments.get(service.db, name)

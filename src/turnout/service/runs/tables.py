@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, bindparam, select
+from sqlalchemy import JSON, ForeignKey, Index, bindparam, event, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from turnout.service.db import Base, Session
+from turnout.engine import timeline
+from turnout.engine.timeline import Step
+from turnout.service.db import Base, Session, now
+from turnout.spec.runs import RunState
 
 #: Types of runs, with v1's names: of a script, and of a program that logs by itself.
 SCRIPT_RUN, INTERACTIVE_RUN = "azureml.scriptrun", "sdk"
@@ -49,8 +52,6 @@ class RunRow(Base):
     properties: Mapped[dict[str, str]]
     parent: Mapped[str | None]
     description: Mapped[str] = mapped_column(default="", server_default="")
-    #: Steps on its way, the oldest first: {"state", "at" (ISO), "message", "attempt"}.
-    history: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -75,6 +76,34 @@ class RunRow(Base):
     record_keys: Mapped[list[str]]
     #: Raised by every write; a guarded apply names the one that it read.
     version: Mapped[int] = mapped_column(default=1)
+    #: Steps on its way, the oldest first: {"state", "at" (ISO), "message", "attempt"}. Written by
+    #: `note_step` with the row. The last column: others are found without reading it.
+    history: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
+
+
+@event.listens_for(RunRow, "before_insert")
+@event.listens_for(RunRow, "before_update")
+def note_step(mapper: object, connection: object, row: RunRow) -> None:
+    """Whoever changes a run's row, what it went through is written in the same transaction."""
+    state, attempt = RunState(row.state), row.attempt or 1
+    at = row.ended_at if state.is_final else row.started_at if state is RunState.RUNNING else None
+    why = (row.error or {}).get("message") if state.is_final else row.message
+    held = row.history or []
+    steps = [Step(row.state, at or now(), why or "", attempt)]
+    running = RunState.RUNNING
+    if row.started_at is not None and state.order > running.order and not went(held, row):
+        # It ran while nobody looked.
+        steps.insert(0, Step(running.value, row.started_at, attempt=attempt))
+    history = held
+    for step in steps:
+        history = timeline.extended(history, step)
+    if history != held:
+        row.history = history
+
+
+def went(history: list[Any], row: RunRow) -> bool:
+    """Whether the attempt was seen running."""
+    return any((e["state"], e["attempt"]) == ("running", row.attempt) for e in history)
 
 
 def handle_of(row: RunRow, attempt: int | None = None) -> str:

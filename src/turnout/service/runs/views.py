@@ -41,3 +41,8 @@ def run_view(row: RunRow) -> dict[str, Any]:
         "error": row.error,
         "warnings": row.warnings,
     }
+
+
+def run_details(row: RunRow) -> dict[str, Any]:
+    """The view of one run, with its history: too long for lists."""
+    return {**run_view(row), "history": row.history}

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from turnout.engine import quota
+from turnout.service.clusters.world import forget
 from turnout.service.db import Database, Session, now
 from turnout.service.events import logic as events
 from turnout.service.quotas import logic as quotas
@@ -132,6 +133,7 @@ async def detach(db: Database, pool: TargetPool, name: str) -> None:
                 f"{active} runs are active on '{name}'. Wait for them or cancel them first."
             )
         await session.delete(row)
+        await forget(session, name)
         action = "deleted" if registry.kind(row.kind).gives_nodes else "detached"
         await events.note(session, action, what_is(row.kind), name)
     await pool.drop(name)

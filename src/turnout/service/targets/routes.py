@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from turnout.service.clusters import history
 from turnout.service.clusters import logic as clusters
 from turnout.service.runs import logic as runs
 from turnout.service.state import Service
@@ -70,7 +71,15 @@ async def attach(body: TargetBody, service: Service) -> View:
 
 @router.get("")
 async def list_targets(service: Service) -> View:
-    return {"targets": await logic.list_targets(service.db)}
+    """With what each is doing, from the rows alone: no target or engine is asked."""
+    found = await logic.list_targets(service.db)
+    counts, used = await history.now_of_all(service.db)
+    for target in found:
+        name = target["name"]
+        target["active_runs"] = used.get(name, 0)
+        if name in counts:
+            target["nodes"] = {**counts[name].view(), "max": target["config"]["max_nodes"]}
+    return {"targets": found}
 
 
 @router.get("/{name}")
