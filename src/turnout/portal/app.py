@@ -33,6 +33,10 @@ VIEWS = (
     "run_code",
     "compare",
     "experiments",
+    "environments",
+    "data",
+    "models",
+    "workspace",
 )
 #: Nothing runs, loads or frames but what is ours; no script or style inside of pages.
 POLICY = (

@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from turnout import __version__
-from turnout.service import db, state
+from turnout.service import db, state, versions
 from turnout.service.accounts.gate import PORTAL, Gate
 from turnout.service.accounts.routes import router as accounts
 from turnout.service.clusters.routes import router as clusters
@@ -34,6 +34,7 @@ from turnout.service.secrets.routes import router as secrets
 from turnout.service.settings import Settings
 from turnout.service.snapshots.routes import router as snapshots
 from turnout.service.state import Service, State
+from turnout.service.targets.routes import kinds
 from turnout.service.targets.routes import router as targets
 from turnout.spec.errors import ConfigurationError, TurnoutError
 
@@ -54,6 +55,12 @@ async def workspace(service: Service) -> dict[str, Any]:
         "home": str(settings.home),
         "pid": os.getpid(),
     }
+
+
+@general.get("/v1/versions")
+async def get_versions(service: Service) -> dict[str, Any]:
+    """Of Turnout and of what it stands on."""
+    return await versions.versions(service.db, service.settings.database_url)
 
 
 @general.post("/v1/shutdown", status_code=202)
@@ -95,6 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         runs_analysis,
         runs,
         targets,
+        kinds,
         clusters,
         engines,
         quotas,

@@ -118,6 +118,16 @@ async def get(db: Database, name: str, version: int | None = None) -> dict[str, 
     raise NotFoundError(f"There is no dataset '{name}'{nearest(name, known)}.")
 
 
+async def versions(db: Database, name: str) -> list[int]:
+    """The newest first; raises `NotFoundError`."""
+    query = select(DatasetRow.version).where(DatasetRow.name == name)
+    async with db.read() as session:
+        found = list(await session.scalars(query.order_by(DatasetRow.version.desc())))
+    if not found:
+        await get(db, name)
+    return found
+
+
 async def list_all(db: Database) -> list[dict[str, Any]]:
     """The newest version of each, by name."""
     last = (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +54,23 @@ async def list_datastores(service: Service) -> View:
 async def list_store_files(store: str, service: Service, prefix: str = "") -> View:
     sizes = await asyncio.to_thread(service.stores.names, store, prefix)
     return {"files": [{"name": name, "size": size} for name, size in sizes.items()]}
+
+
+@router.get("/datastores/{store}/folder")
+async def list_store_folder(
+    store: str,
+    service: Service,
+    path: str = "",
+    start: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=stores.FOLDER_LIMIT)] = stores.FOLDER_LIMIT,
+) -> View:
+    """One level of a datastore, folders first."""
+    return await asyncio.to_thread(service.stores.folder, store, path, start, limit)
+
+
+@router.get("/datastores/{store}/usage")
+async def get_store_usage(store: str, service: Service) -> View:
+    return await asyncio.to_thread(service.stores.usage, store)
 
 
 @router.get("/datastores/{store}/files/{name:file}")
@@ -107,6 +124,11 @@ async def find_dataset_files(body: SourcesBody, service: Service) -> View:
 @router.get("/datasets/{name}")
 async def get_dataset(name: str, service: Service, version: int | None = None) -> View:
     return await logic.get(service.db, name, version)
+
+
+@router.get("/datasets/{name}/versions")
+async def list_dataset_versions(name: str, service: Service) -> View:
+    return {"versions": await logic.versions(service.db, name)}
 
 
 @router.patch("/datasets/{name}")

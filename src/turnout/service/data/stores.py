@@ -10,6 +10,7 @@ import shutil
 import urllib.request
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,6 +26,8 @@ PATTERN = re.compile(r"[*?]")
 #: What came from the web, kept by address.
 FROM_WEB = ".web"
 WEB_TIMEOUT_S = 60.0
+#: Rows of one level in an answer.
+FOLDER_LIMIT = 1000
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,29 @@ class DataStores:
             if path.is_file() and not path.is_symlink()
         }
         return {name: size for name, size in sorted(found.items()) if name.startswith(prefix)}
+
+    def folder(self, store: str, path: str, start: int, limit: int) -> dict[str, Any]:
+        """One level, folders first: {"folders": [name], "files": [{"name", "size",
+        "modified_at"}], "total"}, of which `start` and `limit` choose a part."""
+        place = self.path(store, path)
+        if not os.path.isdir(place):  # noqa: PTH112 - also for a name that is too long
+            raise NotFoundError(f"The datastore '{store}' has no folder '{path}'.")
+        with os.scandir(place) as entries:
+            kept = [e for e in entries if not e.is_symlink()]
+        folders = sorted(e.name for e in kept if e.is_dir())
+        files = sorted((e for e in kept if e.is_file()), key=lambda e: e.name)
+        end = start + limit
+        shown = files[max(start - len(folders), 0) : max(end - len(folders), 0)]
+        return {
+            "folders": folders[start:end],
+            "files": [view for e in shown if (view := file_view(e)) is not None],
+            "total": len(folders) + len(files),
+        }
+
+    def usage(self, store: str) -> dict[str, int]:
+        """{"files", "bytes"} of a whole datastore. May take long."""
+        sizes = self.names(store).values()
+        return {"files": len(sizes), "bytes": sum(sizes)}
 
     async def write(self, store: str, name: str, stream: AsyncIterable[bytes]) -> int:
         """Put a file in place by rename, so that it is whole or not there; its size in bytes."""
@@ -182,6 +208,16 @@ class DataStores:
         finally:
             temporary.unlink(missing_ok=True)
         return goal
+
+
+def file_view(entry: os.DirEntry[str]) -> dict[str, Any] | None:
+    """None for a file that went meanwhile."""
+    try:
+        found = entry.stat()
+    except FileNotFoundError:
+        return None
+    at = datetime.fromtimestamp(found.st_mtime, timezone.utc)
+    return {"name": entry.name, "size": found.st_size, "modified_at": at.isoformat()}
 
 
 def web_name(address: str) -> str:

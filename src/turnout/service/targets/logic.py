@@ -206,6 +206,19 @@ async def rows_of(db: Database, *, engines: bool) -> list[TargetRow]:
         return [row for row in rows if registry.kind(row.kind).is_engine is engines]
 
 
+def list_kinds() -> list[dict[str, Any]]:
+    """What each kind of target can carry, those of other distributions among them; engines too."""
+    return [
+        {
+            "kind": name,
+            "type": registry.kind(name).v1_type,
+            "engine": registry.kind(name).is_engine,
+            "capabilities": capabilities(name),
+        }
+        for name in (*registry.kinds(), *registry.ENGINES)
+    ]
+
+
 def built_in(name: str, problems: Sequence[Problem]) -> dict[str, Any]:
     row = TargetRow(
         id=0,

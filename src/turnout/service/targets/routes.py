@@ -16,6 +16,7 @@ from turnout.service.targets import logic
 from turnout.targets import registry
 
 router = APIRouter(prefix="/v1/targets", tags=["targets"])
+kinds = APIRouter(prefix="/v1/kinds", tags=["targets"])
 View = dict[str, Any]
 
 
@@ -44,6 +45,11 @@ class PruneBody(BaseModel):
     keys: list[str] | None = None
     older_than_s: float = Field(default=0.0, ge=0)
     dry_run: bool = False
+
+
+@kinds.get("")
+async def list_kinds() -> View:
+    return {"kinds": logic.list_kinds()}
 
 
 @router.post("/host-key")
