@@ -27,7 +27,6 @@ TOOLS = ROOT / ".tools"
 #: What the portal serves: its name there, and where npm puts it.
 SERVED = {
     "htmx.js": "htmx.org/dist/htmx.min.js",
-    "htmx-sse.js": "htmx-ext-sse/dist/sse.min.js",
     "idiomorph.js": "idiomorph/dist/idiomorph-ext.min.js",
     "echarts.js": "echarts/dist/echarts.common.min.js",
 }
@@ -73,6 +72,8 @@ def bring(*, tests: bool) -> None:
         if done.returncode:
             raise SystemExit("npm could not bring the portal's script libraries (above).")
         for folder, names in wanted.items():
+            if folder == LIB:
+                shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(exist_ok=True, parents=True)
             for name, source in names.items():
                 shutil.copy(Path(scratch, "node_modules", source), folder / name)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).parent / "uv"
@@ -68,5 +71,14 @@ def test_a_run_from_the_wheel_alone(tmp_path: Path) -> None:
         out = run(turnout, "submit", "train.py", cwd=work, TURNOUT_HOME=str(home))
         assert out == "it ran\n"
         assert "mse" in run(turnout, "run", "metrics", cwd=work, TURNOUT_HOME=str(home))
+        link = run(turnout, "portal", "--no-browser", cwd=work, TURNOUT_HOME=str(home)).strip()
+        base = link.partition("sign-in")[0]
+        with httpx.Client(follow_redirects=True) as browser:
+            page = browser.get(link).text
+            assert "<h1>Overview</h1>" in page
+            parts = re.findall(r'(?:src|href)="/portal/(static/[^"]+)"', page)
+            assert {"static/lib/htmx.js", "static/lib/idiomorph.js"} <= set(parts)
+            for part in (*parts, "static/lib/echarts.js"):
+                assert browser.get(base + part).status_code == 200, part
     finally:
         run(turnout, "service", "stop", cwd=work, TURNOUT_HOME=str(home))
