@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import environments, ours, peers, report, slurm
+from bench import environments, ours, peers, portal, report, slurm
 from bench.samples import TRAINING, TRIVIAL, Sample, make_sample, make_tree
 from bench.timing import Row, Times, Unavailable, command, repeat, take, timed
 
@@ -186,6 +186,7 @@ def measure(bench: Bench, *, quick: bool) -> None:
         others(bench)
     bench.rows += ours.snapshot(bench.tree.folder, bench.root / "memories", bench.runs)
     bench.rows += ours.starts(bench.runs)
+    bench.rows += portal.rows(bench.root, bench.runs)
     bench.add(
         "The service's first answer after a cold start",
         "turnout",
