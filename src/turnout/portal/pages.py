@@ -184,7 +184,11 @@ class Show:
         for name, value in self.request.query_params.multi_items():
             given.setdefault(name, []).append(value)
         changed: Mapping[str, Any] = {**given, **query}
-        kept = {k: v for k, v in changed.items() if v not in (None, "", [])}
+        kept = {
+            k: printable(v) if isinstance(v, str) else v
+            for k, v in changed.items()
+            if v not in (None, "", [])
+        }
         path = self.request.url.path
         return f"{path}?{urlencode(kept, doseq=True)}" if kept else path
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from turnout.portal import downloads
-from turnout.portal.pages import Page, file_url, url
+from turnout.portal.pages import Page, file_url, printable, url
 from turnout.service.data import logic, routes, stores
 from turnout.service.paths import use_file_names
 from turnout.service.state import Service, State
@@ -49,7 +49,7 @@ async def show_store(
     start: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
     """One folder; `name`: the file of the datastore that is looked at beside it."""
-    folder = folder.strip("/")
+    folder = await asyncio.to_thread(real_name, service, store, folder.strip("/"))
     found = await asyncio.to_thread(service.stores.folder, store, folder, start, SIZE)
     preview = await asyncio.to_thread(preview_of, service, store, name) if name else {}
     return page(
@@ -99,8 +99,21 @@ def crumbs(store: str, folder: str) -> list[tuple[str, str]]:
     ]
 
 
+def real_name(service: State, store: str, name: str) -> str:
+    """The name as the datastore has it: an address has replacement characters for what is no
+    text."""
+    if "\ufffd" not in name:
+        return name
+    place = service.stores.root(store)
+    for piece in name.split("/"):
+        known = [path.name for path in place.iterdir()] if place.is_dir() else []
+        place /= next((real for real in known if printable(real) == piece), piece)
+    return place.relative_to(service.stores.root(store)).as_posix()
+
+
 def preview_of(service: State, store: str, name: str) -> View:
     """What of a file can be shown in the page."""
+    name = real_name(service, store, name)
     path = service.stores.path(store, name)
     if not path.is_file():
         raise NotFoundError(f"The datastore '{store}' has no file '{name}'.")
@@ -114,7 +127,7 @@ def preview_of(service: State, store: str, name: str) -> View:
 
 @router.get("/stores/{store}/files/{name:file}")
 async def read_file(store: str, name: str, service: Service, show: bool = False) -> Response:
-    path = service.stores.path(store, name)
+    path = service.stores.path(store, await asyncio.to_thread(real_name, service, store, name))
     if not path.is_file():
         raise NotFoundError(f"The datastore '{store}' has no file '{name}'.")
     size, parts = path.stat().st_size, downloads.parts_of(path)

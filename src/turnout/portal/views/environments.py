@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import datetime, timezone
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from turnout.portal.pages import Page, url
 from turnout.service.environments import config, named
 from turnout.service.state import Service
 from turnout.service.targets import logic as targets
-from turnout.service.targets import routes
 from turnout.spec.definitions import EnvironmentDefinition
-from turnout.spec.errors import TurnoutError
 from turnout.spec.records import from_dict
 
 router = APIRouter(prefix="/environments")
 View = dict[str, Any]
-DAY_S = 86_400.0
-#: Digits of a key that are shown, enough to name it.
-KEY_SHOWN = 12
 
 
 def tabs() -> list[tuple[str, str]]:
@@ -85,53 +78,7 @@ async def show_environment(
 async def list_built(service: Service, page: Page) -> Response:
     """A frame; each target is asked by a request of its own, as one may be slow or away."""
     every = await targets.list_targets(service.db)
-    return page("environments/built.html", tabs=tabs(), tab="Built", targets=every)
-
-
-@router.get("/built/{target}")
-async def show_built(target: str, service: Service, page: Page) -> Response:
     keep_days = await config.value(service.db, "environments.keep_days")
-    rows: list[View] = []
-    problem = ""
-    found = await targets.get(service.db, service.pool, target)
-    try:
-        live = await service.pool.get(target)
-        rows = [{**asdict(row), **times(asdict(row))} for row in await live.environments()]
-    except TurnoutError as e:
-        problem = e.message
-    rows.sort(key=lambda row: row["used_at"] or 0.0, reverse=True)
     return page(
-        "environments/target.html",
-        target=found,
-        rows=rows,
-        problem=problem,
-        keep_days=keep_days,
-        shown=KEY_SHOWN,
+        "environments/built.html", tabs=tabs(), tab="Built", targets=every, keep_days=keep_days
     )
-
-
-def times(row: View) -> View:
-    """Targets count seconds since the epoch; pages show moments."""
-    return {
-        name.removesuffix("_at"): None
-        if row[name] is None
-        else datetime.fromtimestamp(row[name], timezone.utc)
-        for name in ("built_at", "used_at")
-    }
-
-
-@router.post("/built/{target}/prune")
-async def prune(
-    target: str,
-    service: Service,
-    page: Page,
-    key: Annotated[str, Form()] = "",
-) -> Response:
-    """One environment by its `key`, else those that no run used for as long as the workspace's
-    setting says."""
-    keep_days = await config.value(service.db, "environments.keep_days")
-    body = routes.PruneBody(
-        keys=[key] if key else None, older_than_s=0.0 if key else keep_days * DAY_S
-    )
-    await routes.prune(target, body, service)
-    return page.go(url("environments", "built", target))
