@@ -51,7 +51,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-TITLES = {404: "Not found", 405: "Not possible here", 409: "Not now", 422: "Not possible"}
+TITLES = {400: "Not possible", 404: "Not found", 405: "Not possible here", 409: "Not now", 422: "Not possible"}
 
 
 def create(parts: State) -> FastAPI:
@@ -64,6 +64,7 @@ def create(parts: State) -> FastAPI:
     app.add_exception_handler(TurnoutError, refused)
     app.add_exception_handler(RequestValidationError, misunderstood)
     app.add_exception_handler(HTTPException, no_page)
+    app.add_exception_handler(Exception, broken)
     app.add_middleware(Guarded)
     return app
 
@@ -107,3 +108,16 @@ async def misunderstood(request: Request, e: Exception) -> Response:
 async def no_page(request: Request, e: Exception) -> Response:
     assert isinstance(e, HTTPException)
     return error_page(request, e.status_code, "There is no such page.")
+
+
+async def broken(request: Request, _: Exception) -> Response:
+    """A mistake of ours. What it was goes to the service's log, not to the page."""
+    answer = error_page(
+        request,
+        500,
+        "This should not happen. The service's log says what did: service.log in its home folder, "
+        "or where `turnout server` writes.",
+    )
+    # Outside of what adds them to all other answers.
+    answer.headers.update(HEADERS)
+    return answer

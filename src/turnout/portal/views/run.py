@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Response
 from starlette.responses import Response as Answer
 
+from turnout.payload.rundir import USAGE_NAME
 from turnout.portal.pages import Page, url
 from turnout.service.runs import logic, routes, series
 from turnout.service.runs.folders import LOGS
@@ -59,8 +60,14 @@ async def overview(run: str, service: Service, page: Page) -> Answer:
         children=[run_view(child) for child in children],
         metrics=await series.last_values(service.db, row.id),
         command=command_of(found["run"]["spec"]),
-        logs=service.folders.sizes(row.id, LOGS),
+        logs=logs_of(service, row.id),
     )
+
+
+def logs_of(service: State, run: str) -> dict[str, int]:
+    """Sizes of what a person reads, by name."""
+    sizes = service.folders.sizes(run, LOGS)
+    return {name: size for name, size in sizes.items() if name != USAGE_NAME}
 
 
 def command_of(spec: Mapping[str, Any]) -> str:

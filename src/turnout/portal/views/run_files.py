@@ -8,10 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse, Response
 
-from turnout.payload.rundir import USAGE_NAME
 from turnout.portal import downloads
 from turnout.portal.pages import Page, printable
-from turnout.portal.views.run import frame
+from turnout.portal.views.run import frame, logs_of
 from turnout.service.paths import use_file_names
 from turnout.service.runs import analysis, logic, uploads
 from turnout.service.runs.folders import FILES, LOGS
@@ -32,12 +31,6 @@ DRIVER_LOG = "azureml-logs/70_driver_log.txt"
 @router.get("/details.json")
 async def details(run: str, service: Service) -> Response:
     return JSONResponse(run_view(await logic.get(service.db, run)))
-
-
-def logs_of(service: State, run: str) -> dict[str, int]:
-    """Sizes of what a person reads, by name."""
-    sizes = service.folders.sizes(run, LOGS)
-    return {name: size for name, size in sizes.items() if name != USAGE_NAME}
 
 
 @router.get("/logs")
