@@ -51,7 +51,13 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-TITLES = {400: "Not possible", 404: "Not found", 405: "Not possible here", 409: "Not now", 422: "Not possible"}
+TITLES = {
+    400: "Not possible",
+    404: "Not found",
+    405: "Not possible here",
+    409: "Not now",
+    422: "Not possible",
+}
 
 
 def create(parts: State) -> FastAPI:

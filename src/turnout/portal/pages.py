@@ -156,18 +156,21 @@ class Show:
         """A script asked, and puts the answer into a page that is there."""
         return "hx-request" in self.request.headers
 
+    @property
+    def path(self) -> str:
+        """This page's address without its query, as it must stand in a link."""
+        return quote(self.request.scope["path"])
+
     def __call__(self, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
         settings = self.request.app.state.turnout.settings
-        path = self.request.url.path
         query = self.request.url.query
         text = TEMPLATE.get_template(template).render(
             layout="fragment.html" if self.is_fragment else "layout.html",
             workspace=settings.workspace,
             who=who.get(),
             seen=self.seen,
-            path=path,
-            here=path + (f"?{query}" if query else ""),
-            section=path.removeprefix("/portal").strip("/").partition("/")[0],
+            here=self.path + (f"?{query}" if query else ""),
+            section=self.path.removeprefix("/portal").strip("/").partition("/")[0],
             **context,
         )
         return HTMLResponse(printable(text), status)
@@ -189,8 +192,7 @@ class Show:
             for k, v in changed.items()
             if v not in (None, "", [])
         }
-        path = self.request.url.path
-        return f"{path}?{urlencode(kept, doseq=True)}" if kept else path
+        return f"{self.path}?{urlencode(kept, doseq=True)}" if kept else self.path
 
 
 Page = Annotated[Show, Depends(Show)]

@@ -88,6 +88,7 @@ def test_every_page(portal: Portal, shell: Shell, scheme: str, width: int) -> No
         shell.run("run", "logs", "--follow", each)
     if "seen" not in shell.run("target", "list")[0].split():
         shell.run("target", "create", "cluster", "seen", "--size", "1c1g", "--max-nodes", "1")
+    shell.run("model", "register", "seen", "seen.py")
     page = portal.page
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
     page.set_viewport_size({"width": width, "height": 900})

@@ -12,8 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.acceptance.conftest import Shell
 from tests.acceptance.portal.conftest import Portal
 
-from turnout import Workspace
-from turnout.client.http import Client
+from turnout import Dataset, Workspace
 
 #: Each breaks out of another place: text, attribute, script, style, template, address.
 EVIL = (
@@ -77,14 +76,10 @@ def look(page: Page) -> None:
     assert page.evaluate(MARKUP) == [], page.url
 
 
-@pytest.fixture
-def client(ws: Workspace) -> Client:
-    return ws.client
-
-
 def test_nothing_that_a_user_controls_is_markup(
-    portal: Portal, shell: Shell, client: Client
+    portal: Portal, shell: Shell, ws: Workspace
 ) -> None:
+    client = ws.client
     portal.expected = ("status of 4",)
     shell.write("evil.txt", ALL)
     shell.write("evil.py", SCRIPT)
@@ -114,6 +109,10 @@ def test_nothing_that_a_user_controls_is_markup(
     shell.write("model.txt", ALL)
     shell.run("model", "register", "evil", "model.txt", "--description", ALL)
     client.request("PUT", "/v1/secrets/evil", {"value": ALL})
+    store = ws.get_default_datastore()
+    store.upload_files([str(shell.write(EVIL[0].replace("/", "_"), ALL))], target_path="evil")
+    dataset = Dataset.File.from_files((store, "evil/**"))
+    dataset.register(ws, "evil", description=ALL, tags={"tag": ALL})
     files = client.get(f"/v1/runs/{run}/files")["files"]
     assert any(f["name"].startswith("outputs/<img") for f in files)
     encoded = "%3Cimg%20src%3Dx%20onerror%3Dwindow.broken%3D1%3E%22%3E%3Cscript%3E"
@@ -149,12 +148,20 @@ def test_nothing_that_a_user_controls_is_markup(
         f"compute/attach/{encoded}",
         f"compute/attach/ssh?name={encoded}",
         "environments",
-        "environments/evil",
+        "environments/named/evil",
+        f"environments/named/{encoded}",
         "data",
+        "data/stores/workspaceblobstore",
+        f"data/stores/workspaceblobstore?folder={encoded}",
+        "data/datasets/evil",
         "models",
         "models/evil",
         "workspace",
         "workspace/events",
+        f"workspace/events?name={encoded}&who={encoded}&kind={encoded}",
+        "workspace/logins",
+        "workspace/settings",
+        f"experiments/{encoded}",
         f"sign-in?next={encoded}",
         encoded,
     ]

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.acceptance.conftest import Shell
 from tests.acceptance.portal.conftest import PATIENCE_MS, Portal
 
+from turnout import Experiment, Workspace
 from turnout.testing.sshd import SSHServer
 
 SLOW = """
@@ -240,6 +241,17 @@ def test_the_service_goes_away_and_comes_back(portal: Portal, shell: Shell) -> N
     run = submit(shell, "--experiment", "came-back", "quick.py", "--alpha", "1")
     expect(page.get_by_role("link", name=run)).to_be_visible()
     expect(page.locator("#lost")).to_be_hidden()
+
+
+def test_the_address_that_the_sdk_gives(portal: Portal, ws: Workspace) -> None:
+    run = Experiment(workspace=ws, name="with-address").start_logging()
+    run.log("loss", 1.0)
+    run.complete()
+    portal.page.goto(run.get_portal_url())
+    expect(portal.page.get_by_role("heading", name=run.id)).to_be_visible()
+    badge(portal.page, "completed")
+    portal.page.goto(run.experiment.get_portal_url())
+    expect(portal.page.get_by_role("link", name=run.id)).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
