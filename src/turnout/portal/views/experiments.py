@@ -9,11 +9,11 @@ from fastapi import APIRouter, Form
 from starlette.responses import Response
 
 from turnout.portal.pages import Page, url
+from turnout.portal.views.run import TagForm
 from turnout.service.runs import experiments, routes, search
-from turnout.service.runs.routes import ChangeExperimentBody, TagsBody
+from turnout.service.runs.routes import ChangeExperimentBody
 from turnout.service.runs.search import Search
 from turnout.service.state import Service
-from turnout.spec.errors import UserError
 
 router = APIRouter(prefix="/experiments")
 View = dict[str, Any]
@@ -86,16 +86,8 @@ async def archive(
 
 @router.post("/{name}/tag")
 async def tag(
-    name: str,
-    service: Service,
-    page: Page,
-    tag: Annotated[str, Form()] = "",
-    value: Annotated[str, Form()] = "",
-    remove: Annotated[str, Form()] = "",
+    name: str, service: Service, page: Page, form: Annotated[TagForm, Form()]
 ) -> Response:
     await experiments.get(service.db, name)
-    if not (tag.strip() or remove):
-        raise UserError("A tag needs a name.")
-    tags = TagsBody(set={} if remove else {tag.strip(): value}, remove=[remove] if remove else [])
-    await routes.change_experiment(name, ChangeExperimentBody(tags=tags), service)
+    await routes.change_experiment(name, ChangeExperimentBody(tags=form.change()), service)
     return page.go(url("experiments", name))

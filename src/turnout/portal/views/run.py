@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Response
+from pydantic import BaseModel
 from starlette.responses import Response as Answer
 
 from turnout.payload.rundir import USAGE_NAME
@@ -99,21 +100,25 @@ async def describe(
     return page.go(url("runs", view["id"], "details"))
 
 
+class TagForm(BaseModel):
+    """What the forms of `tag_editor` send: a tag to set, or one to take away."""
+
+    tag: str = ""
+    value: str = ""
+    remove: str = ""
+
+    def change(self) -> routes.TagsBody:
+        if self.remove:
+            return routes.TagsBody(remove=[self.remove])
+        if not self.tag.strip():
+            raise UserError("A tag needs a name.")
+        return routes.TagsBody(set={self.tag.strip(): self.value})
+
+
 @router.post("/tag")
-async def tag(
-    run: str,
-    service: Service,
-    page: Page,
-    name: Annotated[str, Form()] = "",
-    value: Annotated[str, Form()] = "",
-    remove: Annotated[str, Form()] = "",
-) -> Answer:
-    if not (name.strip() or remove):
-        raise UserError("A tag needs a name.")
-    tags = routes.TagsBody(
-        set={} if remove else {name.strip(): value}, remove=[remove] if remove else []
-    )
-    view = await routes.change_run(run, routes.ChangeBody(tags=tags), service)
+async def tag(run: str, service: Service, page: Page, form: Annotated[TagForm, Form()]) -> Answer:
+    body = routes.ChangeBody(tags=form.change())
+    view = await routes.change_run(run, body, service)
     return page.go(url("runs", view["id"], "details"))
 
 
