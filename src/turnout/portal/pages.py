@@ -185,13 +185,10 @@ class Show:
         """This page's address with other parameters; None takes one away."""
         given: dict[str, Any] = {}
         for name, value in self.request.query_params.multi_items():
-            given.setdefault(name, []).append(value)
+            if value:
+                given.setdefault(name, []).append(printable(value))
         changed: Mapping[str, Any] = {**given, **query}
-        kept = {
-            k: printable(v) if isinstance(v, str) else v
-            for k, v in changed.items()
-            if v not in (None, "", [])
-        }
+        kept = {k: v for k, v in changed.items() if v not in (None, "", [])}
         return f"{self.path}?{urlencode(kept, doseq=True)}" if kept else self.path
 
 
