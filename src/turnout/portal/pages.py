@@ -186,9 +186,15 @@ class Show:
         given: dict[str, Any] = {}
         for name, value in self.request.query_params.multi_items():
             if value:
-                given.setdefault(name, []).append(printable(value))
+                given.setdefault(name, []).append(value)
         changed: Mapping[str, Any] = {**given, **query}
-        kept = {k: v for k, v in changed.items() if v not in (None, "", [])}
+        kept = {
+            name: [printable(v) for v in value]
+            if isinstance(value, list)
+            else printable(str(value))
+            for name, value in changed.items()
+            if value not in (None, "", [])
+        }
         return f"{self.path}?{urlencode(kept, doseq=True)}" if kept else self.path
 
 
