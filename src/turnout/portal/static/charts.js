@@ -106,7 +106,7 @@
     return {
       animation: false,
       grid: { left: 8, right: 14, top: 12, bottom: 4, containLabel: true },
-      xAxis: { ...axis, type: now.x === "time" ? "time" : "value", min: "dataMin", max: "dataMax", splitLine: { show: false }, axisLabel: { ...axis.axisLabel, formatter: now.x === "relative" ? (s) => `${short(s)} s` : undefined } },
+      xAxis: { ...axis, type: now.x === "time" ? "time" : "value", min: "dataMin", max: "dataMax", splitLine: { show: false }, axisLabel: { ...axis.axisLabel, showMaxLabel: false, formatter: now.x === "relative" ? (s) => `${short(s)} s` : undefined } },
       yAxis: { ...axis, type: now.log ? "log" : "value", scale: true },
       tooltip: {
         trigger: "axis", renderMode: "richText", confine: true, backgroundColor: token("--card"), borderColor: line, textStyle: { color: token("--text"), fontSize: 12 },
