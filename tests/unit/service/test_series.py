@@ -4,9 +4,11 @@ import doctest
 from pathlib import Path
 
 import httpx
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
+from turnout.service.app import parts_of
 from turnout.service.runs import log_search, series
 from turnout.service.runs.series import thinned
 
@@ -23,7 +25,7 @@ async def new_run(web: httpx.AsyncClient, records: list[dict[str, object]]) -> s
     return run
 
 
-async def test_series_of_a_run(web: httpx.AsyncClient) -> None:
+async def test_series_of_a_run(app: FastAPI, web: httpx.AsyncClient) -> None:
     records: list[dict[str, object]] = [
         {"t": "metric", "name": "loss", "value": 3, "at": 10},
         {"t": "metric", "name": "note", "value": "text", "at": 11},
@@ -42,6 +44,13 @@ async def test_series_of_a_run(web: httpx.AsyncClient) -> None:
     assert [found["loss"][k] for k in ("count", "last", "min", "max")] == [3, 1, 1, 3]
     assert found["acc"]["step"] == [7]
     assert found["fit.a"]["value"] == [1, 2]
+    last = await series.last_values(parts_of(app).db, run)
+    assert list(last.items()) == [
+        ("loss", 1),
+        ("note", "text"),
+        ("acc", 0.5),
+        ("fit.a", 2),
+    ]
     one = (await web.get(f"/v1/runs/{run}/series", params={"name": "acc"})).json()["series"]
     assert set(one) == {"acc"}
 

@@ -206,14 +206,17 @@
   }
 
   let asked = 0;
+  let pause = 1000; // longer for what takes long to read
   async function refresh(all) {
     const mine = ++asked;
+    const began = performance.now();
     try {
       await Promise.all(runs.filter((run) => all || run.live).map(load));
     } catch (error) {
       document.getElementById("chart-state").textContent = error.message;
       return;
     }
+    pause = Math.max(1000, 5 * (performance.now() - began));
     document.getElementById("chart-state").textContent = "";
     if (mine === asked) show();
   }
@@ -224,7 +227,7 @@
     waiting = setTimeout(() => {
       waiting = null;
       refresh(false);
-    }, 1000);
+    }, pause);
   };
 
   from_address();
