@@ -110,6 +110,27 @@ def test_search_in_a_log(portal: Portal, shell: Shell) -> None:
     expect(page.locator(".line.hit")).to_have_text(re.compile("line 777 "))
 
 
+def test_a_log_without_line_ends(portal: Portal, shell: Shell) -> None:
+    gate = shell.cwd / "gate"
+    code = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "print('begins', flush=True)\n"
+        "while not Path(sys.argv[1]).exists(): time.sleep(0.05)\n"
+        "for i in range(20):\n"
+        "    sys.stdout.write('\\r' + '=' * 40_000 + f' {i} of 20')\n"
+        "    sys.stdout.flush()\n"
+        "    time.sleep(0.1)\n"
+        "print('\\nends')\n"
+    )
+    shell.write("bar.py", code)
+    run = submit(shell, "bar.py", str(gate))
+    page = portal.open(f"runs/{run}/logs")
+    expect(page.locator(".line", has_text="begins")).to_be_visible()
+    gate.touch()
+    expect(page.locator(".line").last).to_have_text("ends")
+    expect(page.locator("#log-state")).to_have_text(re.compile("KB$"))
+
+
 def test_cancel_and_submit_again_elsewhere(portal: Portal, shell: Shell) -> None:
     shell.run("target", "create", "cluster", "pcpu", "--size", "1c1g", "--max-nodes", "1")
     shell.write("wait.py", "import time\nprint('begun', flush=True)\ntime.sleep(600)\n")

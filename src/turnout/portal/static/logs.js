@@ -23,6 +23,14 @@
     return new Uint8Array(await answer.arrayBuffer());
   }
 
+  // The same from the first whole line on: where that begins, and the bytes. A line that is longer
+  // than a part comes in pieces.
+  async function fetch_lines(offset, limit) {
+    const bytes = await fetch_part(offset, limit);
+    const cut = offset > 0 ? bytes.indexOf(10) + 1 : 0;
+    return cut < bytes.length ? [bytes.subarray(cut), offset + cut] : [bytes, offset];
+  }
+
   // Where the last whole line ends; all of it when there is none.
   function line_end(bytes) {
     const end = bytes.lastIndexOf(10);
@@ -71,21 +79,12 @@
 
   // Show the part around a byte; the line that begins there is marked.
   async function go(offset) {
-    const before = Math.max(0, offset - 16 * 1024);
-    let bytes = await fetch_part(before, part);
-    let start = before;
-    if (before > 0) {
-      const first = bytes.indexOf(10) + 1;
-      bytes = bytes.subarray(first);
-      start += first;
-    }
+    const [bytes, start] = await fetch_lines(Math.max(0, offset - 16 * 1024), part);
     const kept = start + bytes.length < size ? bytes.subarray(0, line_end(bytes)) : bytes;
     clear();
-    const found = draw(kept, start);
-    parts.push(found);
-    view.append(found.element);
+    append(kept, start);
     const line = new TextDecoder().decode(kept.subarray(0, Math.max(0, offset - start))).split("\n").length - 1;
-    const row = found.element.children[line];
+    const row = parts[0].element.children[line];
     if (row) {
       row.classList.add("hit");
       view.scrollTop = row.offsetTop - view.clientHeight / 3;
@@ -96,18 +95,9 @@
   async function end() {
     await fetch_part(0, 0); // how long it is
     if (!size) return tell();
-    const start = Math.max(0, size - part);
-    let bytes = await fetch_part(start, part);
-    let from = start;
-    if (start > 0) {
-      const first = bytes.indexOf(10) + 1;
-      bytes = bytes.subarray(first);
-      from += first;
-    }
+    const [bytes, start] = await fetch_lines(Math.max(0, size - part), part);
     clear();
-    const found = draw(bytes, from);
-    parts.push(found);
-    view.append(found.element);
+    append(bytes, start);
     view.scrollTop = view.scrollHeight;
     tell();
   }
@@ -115,12 +105,14 @@
   async function more_below() {
     const last = parts.at(-1);
     const stays = follow.checked || at_bottom();
+    const end = last ? last.end : 0;
     // What ended in the middle of a line is drawn anew, with the rest of it.
-    const start = last ? (last.whole ? last.end : last.start) : 0;
-    const bytes = await fetch_part(start, last && !last.whole ? last.end - last.start + part : part);
-    const grown = start + bytes.length > (last ? last.end : 0);
+    const anew = last && !last.whole && last.end - last.start < part;
+    const start = anew ? last.start : end;
+    const bytes = await fetch_part(start, end - start + part);
+    const grown = start + bytes.length > end;
     if (grown) {
-      if (last && !last.whole) parts.pop().element.remove();
+      if (anew) parts.pop().element.remove();
       append(start + bytes.length < size ? bytes.subarray(0, line_end(bytes)) : bytes, start);
     }
     if (stays && follow.checked) view.scrollTop = view.scrollHeight;
@@ -138,15 +130,8 @@
   async function more_above() {
     const first = parts[0];
     if (!first || first.start === 0) return;
-    const start = Math.max(0, first.start - part);
-    let bytes = await fetch_part(start, first.start - start);
-    let from = start;
-    if (start > 0) {
-      const cut = bytes.indexOf(10) + 1;
-      bytes = bytes.subarray(cut);
-      from += cut;
-    }
-    const found = draw(bytes, from);
+    const before = Math.max(0, first.start - part);
+    const found = draw(...(await fetch_lines(before, first.start - before)));
     const height = view.scrollHeight;
     parts.unshift(found);
     view.prepend(found.element);
