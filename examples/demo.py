@@ -134,9 +134,9 @@ def main() -> int:
     print(f"  export TURNOUT_HOME={HOME} PATH={TURNOUT.parent}:$PATH")
     print("  turnout run list")
     print(f"  turnout run show {there.id}")
-    print("  turnout portal               # all of it in the browser")
     print(f"  turnout run logs {there.id}")
     print(f"  turnout run download {there.id}")
+    print("  turnout portal               # all of it in the browser")
     return 0
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
 
-PART = 1 << 20
 #: Kinds that a browser draws and never runs. SVG is not among them: it may hold scripts.
 PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
 #: Shown as they are, in a page that may do nothing at all.
@@ -45,12 +43,6 @@ def shown(parts: Iterator[bytes], size: int, kind: str) -> Response:
     """A picture inside of a page."""
     headers = {**HARMLESS, "content-length": str(size)}
     return StreamingResponse(parts, media_type=kind, headers=headers)
-
-
-def parts_of(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while data := file.read(PART):
-            yield data
 
 
 def text_of(data: bytes) -> str | None:

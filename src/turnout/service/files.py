@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
 from pathlib import Path
 
 from turnout.spec.errors import NotFoundError, UserError
+
+PART = 1 << 20
 
 
 def inner_path(folder: Path, name: str, owner: str) -> Path:
@@ -24,6 +26,13 @@ async def receive(stream: AsyncIterable[bytes], temporary: Path) -> int:
         async for data in stream:
             file.write(data)
         return file.tell()
+
+
+def parts(path: Path, size: int = PART) -> Iterator[bytes]:
+    """A file's content, `size` bytes at a time."""
+    with path.open("rb") as file:
+        while data := file.read(size):
+            yield data
 
 
 def place(temporary: Path, goal: Path, name: str) -> None:

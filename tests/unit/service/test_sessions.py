@@ -133,9 +133,12 @@ async def test_a_session_opens_pages_and_the_token_the_interface(
 
 
 async def test_a_fragment_leads_to_the_door_too(browser: httpx.AsyncClient) -> None:
-    answer = await browser.get("/portal/runs", headers={"HX-Request": "true"})
+    page = "http://turnout/portal/runs/a?name=b"
+    asked = {"HX-Request": "true", "HX-Current-URL": page}
+    answer = await browser.get("/portal/runs", headers=asked)
     assert answer.status_code == 401
-    assert answer.headers["hx-redirect"] == "/portal/sign-in"
+    back = "%2Fportal%2Fruns%2Fa%3Fname%3Db"
+    assert answer.headers["hx-redirect"] == f"/portal/sign-in?next={back}"
 
 
 async def test_every_page_says_what_browsers_must_keep_to(

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from turnout.portal import downloads
 from turnout.portal.pages import Page, file_url, printable, url
+from turnout.service import files
 from turnout.service.data import logic, routes, stores
 from turnout.service.paths import use_file_names
 from turnout.service.state import Service, State
@@ -130,7 +131,7 @@ async def read_file(store: str, name: str, service: Service, show: bool = False)
     path = service.stores.path(store, await asyncio.to_thread(real_name, service, store, name))
     if not path.is_file():
         raise NotFoundError(f"The datastore '{store}' has no file '{name}'.")
-    size, parts = path.stat().st_size, downloads.parts_of(path)
+    size, parts = path.stat().st_size, files.parts(path)
     kind = downloads.picture_kind(name) if show else ""
     return downloads.shown(parts, size, kind) if kind else downloads.kept(parts, size, name)
 

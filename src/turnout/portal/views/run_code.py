@@ -141,18 +141,20 @@ def preview_of(service: State, entry: Entry) -> View:
 
 def differences(service: State, before: str, after: str, name: str) -> View:
     """The files that differ and, when one was chosen, how."""
-    old, new = files_of(service, before), files_of(service, after)
-    rows: list[View] = []
-    for path in sorted({*old, *new}):
-        was, now = old.get(path), new.get(path)
-        if was == now:
-            continue
-        change = "added" if was is None else "removed" if now is None else "changed"
-        sizes = [entry.size for entry in (was, now) if entry is not None]
-        rows.append({"path": path, "change": change, "sizes": sizes})
+    found = browse.compare(service.store, before, after)
+    rows = [
+        {
+            "path": printable(file["name"]),
+            "change": change,
+            "sizes": [file[key] for key in ("size_before", "size") if key in file],
+        }
+        for change in ("added", "removed", "changed")
+        for file in found[change]
+    ]
+    rows.sort(key=lambda row: row["path"])
     shown: View = {"rows": rows[:ROWS], "left": len(rows[ROWS:]), "file": None}
     if name:
-        entry = new.get(name) or old.get(name)
+        entry = files_of(service, after).get(name) or files_of(service, before).get(name)
         if entry is None:
             raise NotFoundError(f"Neither source folder has a file '{name}'.")
         shown["file"] = browse.compare_file(service.store, before, after, entry.name)

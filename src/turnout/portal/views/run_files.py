@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from turnout.portal import downloads
 from turnout.portal.pages import Page, printable
 from turnout.portal.views.run import frame, logs_of
+from turnout.service import files
 from turnout.service.paths import use_file_names
 from turnout.service.runs import analysis, logic, uploads
 from turnout.service.runs.folders import FILES, LOGS
@@ -84,7 +85,7 @@ async def log_download(run: str, service: Service, name: str) -> Response:
     path = service.folders.path(row.id, LOGS, name)
     # What is there now: a log that grows meanwhile would not keep to the length announced.
     size = path.stat().st_size
-    return downloads.kept(cut(downloads.parts_of(path), size), size, f"{row.id}_{name}")
+    return downloads.kept(cut(files.parts(path), size), size, f"{row.id}_{name}")
 
 
 def cut(parts: Any, size: int) -> Any:
@@ -162,7 +163,7 @@ async def file(run: str, name: str, service: Service, show: bool = False) -> Res
     owner, kept = await kept_at(service, row, name)
     service.folders.read(owner, FILES, kept, 0, 0)
     path = service.folders.path(owner, FILES, kept)
-    size, parts = path.stat().st_size, downloads.parts_of(path)
+    size, parts = path.stat().st_size, files.parts(path)
     kind = downloads.picture_kind(name) if show else ""
     return downloads.shown(parts, size, kind) if kind else downloads.kept(parts, size, name)
 

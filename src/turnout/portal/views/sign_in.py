@@ -68,7 +68,7 @@ async def sign_out(request: Request, service: Service) -> Response:
 
 
 def ask(page: Page, service: State, wanted: str, problem: str, *, status: int = 200) -> Response:
-    hosted = service.door.serve is None
+    hosted = service.door.is_hosted
     home = service.settings.home
     return page(
         "sign_in.html",

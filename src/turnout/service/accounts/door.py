@@ -25,6 +25,11 @@ class Door:
         self.serve: Callable[[socket.socket], Awaitable[None]] | None = None
         self.opening = asyncio.Lock()
 
+    @property
+    def is_hosted(self) -> bool:
+        """Whether the service has its address already, and opens none."""
+        return self.serve is None
+
     async def open(self) -> str:
         """The address of the service for browsers; "" where it has none."""
         async with self.opening:

@@ -151,14 +151,16 @@ async def refuse(send: Send, refused: Refused) -> None:
 
 async def to_sign_in(scope: Scope, headers: Headers, send: Send) -> None:
     """Where a browser without a session goes; afterwards it comes back to the same page."""
-    wanted = scope["path"]
-    if scope["query_string"]:
-        wanted += "?" + scope["query_string"].decode("latin-1")
+    path, query = scope["path"], scope["query_string"].decode("latin-1")
+    if b"hx-request" in headers:
+        # It was a part of a page that was refused: the page itself is what one comes back to.
+        page = urlsplit(headers.get(b"hx-current-url", ""))
+        path, query = page.path or PORTAL, page.query
+    wanted = f"{path}?{query}" if query else path
     place = f"{SIGN_IN}?next={quote(wanted, safe='')}".encode()
     found = [(b"cache-control", b"no-store")]
     if b"hx-request" in headers:
-        # The page stays where it is: it was the fragment that was refused.
-        found.append((b"hx-redirect", SIGN_IN.encode()))
+        found.append((b"hx-redirect", place))
         status = 401
     elif scope["method"] in SAFE_METHODS and "text/html" in headers.get(b"accept", ""):
         found.append((b"location", place))

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from turnout.service.data import logic, stores
+from turnout.service.files import parts
 from turnout.service.paths import use_file_names
 from turnout.service.state import Service
 from turnout.spec.errors import NotFoundError
@@ -17,7 +18,6 @@ from turnout.spec.errors import NotFoundError
 use_file_names()
 router = APIRouter(prefix="/v1", tags=["data"])
 View = dict[str, Any]
-PART = 1 << 20
 
 
 class Body(BaseModel):
@@ -142,10 +142,5 @@ async def forget_dataset(name: str, service: Service) -> None:
 
 
 def stream(path: Any) -> StreamingResponse:
-    def parts() -> Any:
-        with path.open("rb") as file:
-            while data := file.read(PART):
-                yield data
-
     size = {"content-length": str(path.stat().st_size)}
-    return StreamingResponse(parts(), media_type="application/octet-stream", headers=size)
+    return StreamingResponse(parts(path), media_type="application/octet-stream", headers=size)

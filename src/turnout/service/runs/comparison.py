@@ -7,18 +7,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
-
-from turnout.service.db import Database, Session
-from turnout.service.runs import logic
-from turnout.service.runs.tables import RecordRow, RunRow
+from turnout.service.db import Database
+from turnout.service.runs import logic, series
+from turnout.service.runs.tables import RunRow
 from turnout.service.runs.views import run_view
 from turnout.spec.errors import UserError
 
 #: Runs in one comparison.
 LIMIT = 10
-#: Metrics of one run that are compared, the first by name.
-METRICS = 500
 OPTION = re.compile(r"--?[A-Za-z][^=\s]*")
 PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?)\s*((?:[<>=!~;@].*)?)")
 #: Groups of rows, in the order in which they are shown.
@@ -42,7 +38,8 @@ async def compare(db: Database, runs: Sequence[str]) -> View:
             row = await logic.find(session, name)
             if row.id not in [other.id for other in found]:
                 found.append(row)
-                columns.append({**about(row), "metrics": await last_metrics(session, row.id)})
+                metrics = await series.newest_values(session, row.id)
+                columns.append({**about(row), "metrics": dict(sorted(metrics.items()))})
                 # Long series take their time: others have their turn between the runs.
                 await asyncio.sleep(0)
     return {"runs": [run_view(row) for row in found], "rows": rows_of(columns)}
@@ -56,27 +53,6 @@ def rows_of(columns: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[View]:
             values = [column[group].get(name) for column in columns]
             differs = any(value != values[0] for value in values)
             found.append({"group": group, "name": name, "values": values, "differs": differs})
-    return found
-
-
-async def last_metrics(session: Session, run: str) -> View:
-    """The newest value of each metric, of rows that of each column as "name.column"."""
-    newest = (
-        select(func.max(RecordRow.id))
-        .where(RecordRow.run == run, RecordRow.kind.in_(("metric", "row")))
-        .group_by(RecordRow.name)
-        .order_by(RecordRow.name)
-        .limit(METRICS)
-    )
-    query = select(RecordRow.kind, RecordRow.name, RecordRow.value).where(RecordRow.id.in_(newest))
-    found: View = {}
-    for kind, name, record in await session.execute(query.order_by(RecordRow.name)):
-        value = record.get("value")
-        if kind == "row" and isinstance(value, Mapping):
-            cells: Mapping[str, Any] = value
-            found |= {f"{name}.{column}": cell for column, cell in cells.items()}
-        else:
-            found[name] = value
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnout.payload.rundir import HANDLE
-from turnout.service.files import inner_path, place, receive
+from turnout.service.files import inner_path, parts, place, receive
 from turnout.spec.errors import NotFoundError
 
 LOGS = "logs"
@@ -59,9 +59,7 @@ class RunFolders:
 
     def parts(self, run: str, part: str, name: str, size: int) -> Iterator[bytes]:
         """The file's content, `size` bytes at a time."""
-        with self.path(run, part, name).open("rb") as file:
-            while data := file.read(size):
-                yield data
+        return parts(self.path(run, part, name), size)
 
     async def write(self, run: str, part: str, name: str, stream: AsyncIterable[bytes]) -> int:
         """Put a file in place by rename, so that it is whole or not there; its size in bytes."""

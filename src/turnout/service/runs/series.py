@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from turnout.payload.values import FLOAT_KEY, decode
-from turnout.service.db import Database
+from turnout.service.db import Database, Session
 from turnout.service.runs.logic import find
 from turnout.service.runs.tables import RecordRow
 
@@ -20,6 +20,8 @@ POINTS = 1000
 #: Records read in one go: about 20 ms.
 PART = 5000
 NUMBERS = ("metric", "row")
+#: Names whose newest value is told.
+VALUES = 500
 OTHERS = ("list", "table", "row", "image", "schema")
 
 
@@ -120,28 +122,34 @@ async def series(
 
 
 async def last_values(db: Database, run: str) -> dict[str, Any]:
-    """Name → the value logged last, numbers and texts; columns of rows as in `series`. What was
-    logged first comes first."""
+    """Name → the value logged last, numbers and texts. What was logged first comes first."""
     async with db.read() as session:
         row = await find(session, run)
-        first, last = func.min(RecordRow.id), func.max(RecordRow.id)
-        ends = await session.execute(
-            select(first, last)
-            .where(RecordRow.run == row.id, RecordRow.kind.in_(NUMBERS))
-            .group_by(RecordRow.kind, RecordRow.name)
-            .order_by(first)
-        )
-        wanted = [end for _, end in ends]
-        query = select(RecordRow.id, RecordRow.kind, RecordRow.name, RecordRow.value)
-        rows = await session.execute(query.where(RecordRow.id.in_(wanted)))
-        by_number = {number: (kind, name, value) for number, kind, name, value in rows}
+        return decode(await newest_values(session, row.id))
+
+
+async def newest_values(session: Session, run: str) -> dict[str, Any]:
+    """The same as in the run folder, of the run with this id; columns of rows as in `series`, at
+    most of `VALUES` names."""
+    first, last = func.min(RecordRow.id), func.max(RecordRow.id)
+    ends = await session.execute(
+        select(first, last)
+        .where(RecordRow.run == run, RecordRow.kind.in_(NUMBERS))
+        .group_by(RecordRow.kind, RecordRow.name)
+        .order_by(first)
+        .limit(VALUES)
+    )
+    wanted = [end for _, end in ends]
+    query = select(RecordRow.id, RecordRow.kind, RecordRow.name, RecordRow.value)
+    rows = await session.execute(query.where(RecordRow.id.in_(wanted)))
+    by_number = {number: (kind, name, value) for number, kind, name, value in rows}
     found: dict[str, Any] = {}
     for number in wanted:
         kind, name, value = by_number[number]
         if kind == "metric":
-            found[name] = decode(value["value"])
+            found[name] = value["value"]
         else:
-            found.update({f"{name}.{k}": decode(cell) for k, cell in value["value"].items()})
+            found |= {f"{name}.{column}": cell for column, cell in value["value"].items()}
     return found
 
 
