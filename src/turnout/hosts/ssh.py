@@ -22,6 +22,9 @@ __all__ = ["HostKey", "SSHHost", "SSHSettings", "fetch_host_key", "fetch_jump_ho
 CHANNELS = 8
 #: How long a process that lost its stdin may take to end.
 CLOSE_S = 2.0
+#: sshd counts a session until it has noticed its end, a moment after we heard of it: waits before
+#: it is asked for one again, in seconds.
+SESSION_WAITS = (0.02, 0.1, 0.5)
 
 
 async def library(name: str) -> Any:
@@ -131,7 +134,8 @@ class SSHHost(Host):
         """Start the command. A connection that turns out dead before that is made again, once."""
         ssh_channel = await library("ssh_channel")
         kind = ssh_channel.Collector if keep_all else ssh_channel.Channel
-        for last in (False, True):
+        waits, dead = iter(SESSION_WAITS), 0
+        while True:
             link = await self.connected()
             try:
                 channel: Channel = await ssh_channel.open_channel(link.connection, line, kind)
@@ -139,15 +143,19 @@ class SSHHost(Host):
             except ssh_channel.NoChannel as e:
                 # asyncssh tells of a lost connection in the next turn of the loop.
                 await asyncio.sleep(0)
+                wait = next(waits, None) if link.alive and not e.started else None
+                if wait is not None:
+                    await asyncio.sleep(wait)
+                    continue
                 if link.alive:
                     raise TargetError(
                         f"{self.where} opens no further session: {e}. Raise MaxSessions in its "
                         "sshd_config, or wait until others have ended.",
                         retryable=True,
                     ) from e
-                if last or e.started:
+                dead += 1
+                if dead > 1 or e.started:
                     raise lost(self.where) from e
-        raise AssertionError("unreachable")
 
     async def connected(self) -> Link:
         """The shared connection. All who wait for it share one attempt, and its failure."""
